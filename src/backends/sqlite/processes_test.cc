@@ -1,0 +1,220 @@
+// What several processes do to one file. The children are forked before this process has opened anything:
+// neither connections nor threads survive a fork.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <functional>
+#include <thread>
+
+#include "backends/sqlite/test_store.h"
+#include "environment/queued_file_lock.h"
+
+namespace holdfast::sqlite {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+/// Children that begin their work together and send one number each back.
+class Children {
+ public:
+  Children() {
+    if (pipe(gate_.data()) != 0 || pipe(results_.data()) != 0 || pipe(ready_.data()) != 0)
+      ADD_FAILURE() << "no pipe";
+  }
+  ~Children() {
+    for (const int end : {gate_[0], gate_[1], results_[0], results_[1], ready_[0], ready_[1]}) close(end);
+  }
+  Children(const Children&) = delete;
+  Children& operator=(const Children&) = delete;
+
+  struct Result {
+    std::int64_t number = 0;  ///< negative: the child failed
+    std::int64_t longest_ms = 0;
+  };
+
+  /// The child calls `prepare` at once, and what that returns when all may begin.
+  void start_prepared(const std::function<std::function<Result()>()>& prepare) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child != 0) {
+      children_.push_back(child);
+      return;
+    }
+    close(gate_[1]);
+    Result result{-1, 0};
+    std::function<Result()> work = [] { return Result{-1, 0}; };
+    try {
+      work = prepare();
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "child: %s\n", error.what());
+    }
+    char byte = 0;
+    [[maybe_unused]] const ssize_t told = write(ready_[1], &byte, 1);
+    [[maybe_unused]] const ssize_t released = read(gate_[0], &byte, 1);
+    try {
+      result = work();
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "child: %s\n", error.what());
+    }
+    const ssize_t written = write(results_[1], &result, sizeof result);
+    _exit(written == sizeof result ? 0 : 1);
+  }
+
+  void start(const std::function<Result()>& work) {
+    start_prepared([&] { return work; });
+  }
+
+  /// Lets them begin when all are prepared; the results in the order in which they end.
+  std::vector<Result> run() {
+    char byte = 0;
+    for (std::size_t i = 0; i < children_.size(); ++i) [[maybe_unused]]
+      const ssize_t got = read(ready_[0], &byte, 1);
+    close(std::exchange(gate_[1], -1));
+    std::vector<Result> results(children_.size());
+    for (Result& result : results) {
+      if (read(results_[0], &result, sizeof result) != sizeof result) result.number = -1;
+    }
+    for (const pid_t child : children_) waitpid(child, nullptr, 0);
+    return results;
+  }
+
+ private:
+  std::array<int, 2> gate_{-1, -1};
+  std::array<int, 2> results_{-1, -1};
+  std::array<int, 2> ready_{-1, -1};
+  std::vector<pid_t> children_;
+};
+
+class Processes : public testing::Test {
+ protected:
+  TemporaryFolder folder_;
+  std::string path_ = folder_.file();
+};
+
+std::int64_t to_ms(Deadline::duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+TEST_F(Processes, MayCreateOneFileAtTheSameTime) {
+  constexpr std::size_t kProcesses = 8;
+  Children children;
+  for (std::size_t i = 0; i < kProcesses; ++i) {
+    children.start([this, i] {
+      const auto store = open_store(path_);
+      Client client(*store, "db" + std::to_string(i), i + 1);
+      return Children::Result{client.put("key", "v").error ? -1 : 1, 0};
+    });
+  }
+  for (const Children::Result& result : children.run()) EXPECT_EQ(result.number, 1);
+  EXPECT_EQ(open_store(path_)->databases("", "", 100, {}).size(), kProcesses);
+  EXPECT_TRUE(check_store(path_).ok());
+}
+
+TEST_F(Processes, GetTurnsAtAFileThatAllOfThemWriteWithoutEnd) {
+  constexpr std::size_t kProcesses = 16;
+
+  Children children;
+  for (std::size_t i = 0; i < kProcesses; ++i) {
+    children.start_prepared([this, i]() -> std::function<Children::Result()> {
+      const std::shared_ptr<Backend> store = open_store(path_);
+      const auto client = std::make_shared<Client>(*store, "shared", i + 1);
+      if (client->put("key" + std::to_string(i), "v").error) return [] { return Children::Result{-1, 0}; };
+      return [store, client, i] {
+        const auto clock = system_clock();
+        Children::Result result;
+        const Deadline end = clock->steady_now() + 4s;
+        for (Deadline before = clock->steady_now(); before < end;) {
+          if (client->put("key" + std::to_string(i), "v").error) return Children::Result{-1, 0};
+          const Deadline now = clock->steady_now();
+          result.longest_ms = std::max(result.longest_ms, to_ms(now - before));
+          ++result.number;
+          before = now;
+        }
+        return result;
+      };
+    });
+  }
+  std::int64_t total = 0;
+  std::int64_t fewest = INT64_MAX;
+  std::int64_t longest_ms = 0;
+  for (const Children::Result& result : children.run()) {
+    ASSERT_GT(result.number, 0);
+    total += result.number;
+    fewest = std::min(fewest, result.number);
+    longest_ms = std::max(longest_ms, result.longest_ms);
+  }
+  const std::int64_t fair = total / static_cast<std::int64_t>(kProcesses);
+  std::printf(
+      "%lld commits of %zu processes; the fewest of one %lld, a fair share %lld; longest wait %lld ms\n",
+      static_cast<long long>(total), kProcesses, static_cast<long long>(fewest), static_cast<long long>(fair),
+      static_cast<long long>(longest_ms));
+  RecordProperty("longest_wait_ms", std::to_string(longest_ms));
+  EXPECT_GE(fewest, fair / 3);
+  const auto store = open_store(path_);
+  EXPECT_EQ(Client(*store, "shared").position().seq, static_cast<Seq>(total) + kProcesses);
+  EXPECT_TRUE(check_store(path_).ok());
+}
+
+TEST_F(Processes, DoNotKeepTheTurnWhenTheyEndWithoutGivingItBack) {
+  Children children;
+  children.start([this] {
+    auto lock = std::make_unique<QueuedFileLock>(path_ + "-writer", system_clock());
+    const bool acquired = lock->acquire(Deadline::max());
+    [[maybe_unused]] const QueuedFileLock* left_behind = lock.release();
+    return Children::Result{acquired ? 1 : -1, 0};
+  });
+  EXPECT_EQ(children.run().at(0).number, 1);
+  const auto store = open_store(path_);
+  EXPECT_FALSE(Client(*store, "db").put("key", "v").error);
+}
+
+TEST_F(Processes, AreToldWhatToDoAboutAFolderThatTheyCannotWrite) {
+  constexpr uid_t kNobody = 65534;
+  ASSERT_EQ(chmod(folder_.path().c_str(), 0555), 0);
+  Children children;
+  children.start([this] {
+    // The administrator may write everywhere.
+    if (geteuid() == 0 && setuid(kNobody) != 0) return Children::Result{-1, 0};
+    try {
+      open_store(path_);
+    } catch (const Error& error) {
+      const std::string message = error.what();
+      const bool advises =
+          message.find("write") != std::string::npos && message.find(path_) != std::string::npos;
+      return Children::Result{error.code() == Code::permission_denied && advises ? 1 : 2, 0};
+    }
+    return Children::Result{3, 0};
+  });
+  EXPECT_EQ(children.run().at(0).number, 1);
+  chmod(folder_.path().c_str(), 0755);
+}
+
+TEST_F(Processes, SeeEachOthersCommitsWhileTheyWait) {
+  Children children;
+  for (int i = 0; i < 2; ++i) {
+    children.start([this, i] {
+      const auto clock = system_clock();
+      const auto store = open_store(path_);
+      // Ping-pong: each puts its number after it has seen that of the other.
+      Client client(*store, "db", static_cast<std::uint64_t>(i) + 1);
+      for (int round = 0; round < 50; ++round) {
+        for (Position at; client.position().seq != static_cast<Seq>(2 * round + i);) {
+          at = client.position();
+          const Cursor cursor{"db", at};
+          if (at.seq < static_cast<Seq>(2 * round + i)) store->wait({&cursor, 1}, clock->steady_now() + 10s);
+        }
+        if (client.put("ball", std::to_string(round)).error) return Children::Result{-1, 0};
+      }
+      return Children::Result{1, 0};
+    });
+  }
+  for (const Children::Result& result : children.run()) EXPECT_EQ(result.number, 1);
+}
+
+}  // namespace
+}  // namespace holdfast::sqlite

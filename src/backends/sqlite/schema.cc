@@ -1,0 +1,140 @@
+#include "backends/sqlite/schema.h"
+
+#include <array>
+
+namespace holdfast::sqlite {
+namespace {
+
+// Keys are BLOBs, so that they compare as unsigned bytes; values are TEXT where they are UTF-8 without NUL.
+// Entries have no index by version: it was measured to be the main cost, and the change log replaces it.
+// `db` is not referenced by foreign keys: a dropped database's rows outlive its row and are freed in steps.
+constexpr const char* kFirstSchema = R"sql(
+CREATE TABLE db(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  history INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  floor INTEGER NOT NULL,
+  fence BLOB,
+  sessions INTEGER NOT NULL
+);
+CREATE TABLE dropped(id INTEGER PRIMARY KEY);
+CREATE TABLE body(id INTEGER PRIMARY KEY, bytes NOT NULL);
+CREATE TABLE entry(
+  db INTEGER NOT NULL,
+  key BLOB NOT NULL,
+  version INTEGER NOT NULL,
+  expires INTEGER,
+  body INTEGER REFERENCES body(id),
+  value,
+  PRIMARY KEY(db, key)
+) WITHOUT ROWID;
+CREATE INDEX entry_expiry ON entry(expires, db, key) WHERE expires IS NOT NULL;
+CREATE INDEX entry_body ON entry(body) WHERE body IS NOT NULL;
+CREATE TABLE log(
+  db INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  keys BLOB NOT NULL,
+  PRIMARY KEY(db, last)
+) WITHOUT ROWID;
+CREATE TABLE session(
+  db INTEGER NOT NULL,
+  id BLOB NOT NULL,
+  number INTEGER NOT NULL,
+  hash INTEGER NOT NULL,
+  outcomes BLOB NOT NULL,
+  history INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  used_at INTEGER NOT NULL,
+  PRIMARY KEY(db, id)
+) WITHOUT ROWID;
+-- For people. A key is shown as text if taking its characters apart and putting them together again gives the
+-- same bytes, and as x'..' otherwise.
+CREATE VIEW readable AS
+SELECT
+  d.name AS database,
+  CASE
+    WHEN instr(e.key, x'00') = 0
+     AND CAST(e.key AS TEXT) = (
+       WITH RECURSIVE piece(at, character) AS (
+         SELECT 1, substr(CAST(e.key AS TEXT), 1, 1)
+         UNION ALL
+         SELECT at + 1, substr(CAST(e.key AS TEXT), at + 1, 1) FROM piece
+         WHERE at < length(CAST(e.key AS TEXT))
+       )
+       SELECT group_concat(char(unicode(character)), '') FROM piece
+     )
+    THEN CAST(e.key AS TEXT)
+    ELSE 'x''' || hex(e.key) || ''''
+  END AS key,
+  coalesce(b.bytes, e.value) AS value,
+  e.version AS version,
+  CASE WHEN e.expires IS NOT NULL
+    THEN strftime('%Y-%m-%dT%H:%M:%fZ', e.expires / 1000.0, 'unixepoch')
+  END AS expires
+FROM entry e JOIN db d ON d.id = e.db LEFT JOIN body b ON b.id = e.body;
+)sql";
+
+/// The step from version i to version i + 1.
+constexpr std::array<const char*, kSchemaVersion> kMigrations = {kFirstSchema};
+
+std::int64_t version_of(Connection& connection) {
+  return connection.integer("PRAGMA user_version", "reading the version of");
+}
+
+}  // namespace
+
+SchemaState judge_schema(Connection& connection) {
+  const std::string file = "\"" + connection.path() + "\"";
+  const std::int64_t application = connection.integer("PRAGMA application_id", "opening");
+  const std::int64_t version = version_of(connection);
+  const bool empty = connection.integer("SELECT count(*) FROM sqlite_schema", "opening") == 0;
+  if (application != kApplicationId && !(application == 0 && version == 0 && empty)) {
+    throw Error(Code::invalid_argument,
+                file + " is an SQLite database of another program; name another file");
+  }
+  if (version > kSchemaVersion) {
+    throw Error(Code::capability_missing, file + " has layout version " + std::to_string(version) +
+                                              ", this library knows versions up to " +
+                                              std::to_string(kSchemaVersion) +
+                                              "; use a newer version of holdfast");
+  }
+  return version == kSchemaVersion ? SchemaState::current : SchemaState::outdated;
+}
+
+void migrate(Connection& connection) {
+  while (true) {
+    connection.execute("BEGIN IMMEDIATE", "migrating");
+    if (judge_schema(connection) == SchemaState::current) {
+      connection.rollback();
+      return;
+    }
+    const std::int64_t version = version_of(connection);
+    const std::string marks = "PRAGMA application_id = " + std::to_string(kApplicationId) +
+                              "; PRAGMA user_version = " + std::to_string(version + 1);
+    connection.execute(kMigrations[static_cast<std::size_t>(version)], "migrating");
+    connection.execute(marks.c_str(), "migrating");
+    connection.execute("COMMIT", "migrating");
+  }
+}
+
+void configure(Connection& connection, std::int64_t cache_size_bytes) {
+  const std::string mode = connection.text("PRAGMA journal_mode = WAL", "opening");
+  if (mode != "wal") {
+    throw Error(Code::capability_missing,
+                "\"" + connection.path() +
+                    "\" cannot be in write-ahead-log mode, which needs shared memory and locks; put it on a "
+                    "local disk");
+  }
+  const std::string cache = "PRAGMA cache_size = -" + std::to_string(cache_size_bytes / 1024);
+  connection.execute("PRAGMA synchronous = FULL", "opening");
+  connection.execute("PRAGMA fullfsync = ON", "opening");
+  connection.execute("PRAGMA checkpoint_fullfsync = ON", "opening");
+  connection.execute("PRAGMA foreign_keys = ON", "opening");
+  connection.execute("PRAGMA temp_store = MEMORY", "opening");
+  connection.execute("PRAGMA wal_autocheckpoint = 0", "opening");
+  connection.execute(cache.c_str(), "opening");
+}
+
+}  // namespace holdfast::sqlite

@@ -1,0 +1,126 @@
+// One committer per lane: turns many blocked callers into few commit calls.
+//
+// The first caller that finds the lane free leads: it forms groups of all that waits, sends them in one call,
+// tells every owner its outcome and hands over to the caller that came first in the meantime (its successor).
+// At most one call is in flight. Groups whose outcome is unknown stay with the lane, not with the thread that
+// sent them, and whoever leads next sends them again; so no caller waits longer than its own deadline.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <vector>
+
+#include "engine/commit_queue.h"
+#include "engine/interference.h"
+#include "holdfast/backend.h"
+#include "holdfast/environment.h"
+
+namespace holdfast {
+
+class Engine;
+
+/// Thread-safe. The queue is as long as there are callers: each waits with one batch until it is answered or
+/// its deadline has passed.
+class Committer {
+ public:
+  explicit Committer(Engine& engine);
+
+  /// Blocks until the batch, which is valid, is answered. `history`: what the batch was computed from, or 0
+  /// if it was computed from nothing. Throws timeout: with backoff if the batch was never sent, with
+  /// unknown_outcome if it was.
+  Outcome commit(EngineDatabase& database, Batch batch, std::uint64_t history, Deadline deadline);
+
+  /// Batches that were not sent fail with closed, groups that were sent and are not in a call any more with
+  /// unknown_outcome. The call in flight is not disturbed.
+  void close();
+
+  /// Callers whose batch has not been sent yet.
+  std::size_t queued() const {
+    const std::scoped_lock lock(mutex_);
+    return queued_;
+  }
+
+ private:
+  /// Who waits for a group, and how often it was sent. Beside the Group of the same index.
+  struct Flight {
+    EngineDatabase* database = nullptr;
+    std::vector<PendingCommit*> owners;  ///< per batch; null if the caller has left
+    int attempts = 0;
+    Deadline retry_at;
+  };
+  struct Unresolved {
+    Group group;
+    Flight flight;
+  };
+  /// Where callers wait for the end of a call: all that wait for it are woken by one system call, and find
+  /// their outcome without taking the committer's mutex.
+  struct WaitingRoom {
+    std::mutex mutex;
+    std::condition_variable condition;
+    std::uint64_t generation = 0;
+    bool is_used = false;  ///< guarded by the committer's mutex
+  };
+  using Lock = std::unique_lock<std::mutex>;
+
+  void enqueue(PendingCommit& pending);
+  void add_to_ring(EngineDatabase& database);
+  bool has_due_work() const;
+  bool has_work() const { return !ring_.empty() || !unresolved_.empty(); }
+
+  void wait_as_successor(Lock& lock, PendingCommit& pending);
+  void wait_in_room(Lock& lock, const PendingCommit& pending);
+  /// Which rooms to wake: that of the call, or both. To be followed by wake(), best without the mutex.
+  std::array<bool, 2> rooms_to_wake(bool both);
+  void wake(const std::array<bool, 2>& rooms);
+  /// Takes a caller out whose deadline has passed; what it is to be told.
+  Error leave(PendingCommit& pending);
+  /// Called by a caller that goes: makes sure that somebody else minds what is left.
+  void pass_on(const PendingCommit& pending);
+
+  /// Makes one call. On return the lock is held unless `pending` is done.
+  void lead(Lock& lock, const PendingCommit& pending);
+  void gather(Lock& lock);
+  void form_groups();
+  void form_group(EngineDatabase& database);
+  void send(Deadline deadline);
+  /// Tells the owners what became of their batches; whether callers in both rooms have to know.
+  bool settle();
+  /// Gives the lead away; whether there is a successor to be woken.
+  bool hand_over();
+  /// False: the group must be sent again.
+  bool settle_group(Group& group, Flight& flight);
+  void settle_refused(Group& group, Flight& flight, const Error& error);
+  void deliver(Flight& flight, const Error& error);
+  static void finish(PendingCommit& pending);
+  void give_up(Flight& flight);
+  Deadline next_retry() const;
+
+  Engine& engine_;
+  mutable std::mutex mutex_;
+  bool is_closed_ = false;
+  bool is_led_ = false;
+  PendingCommit* successor_ = nullptr;  ///< waits at lead_condition_
+  PendingCommit* heir_ = nullptr;       ///< was a successor and leads as soon as it has woken up
+  std::condition_variable lead_condition_;
+  std::array<WaitingRoom, 2> rooms_;
+  std::size_t open_room_ = 0;  ///< of those that wait for a later call; the other room's call is in flight
+  std::deque<EngineDatabase*> ring_;
+  std::size_t queued_ = 0;
+  std::vector<Unresolved> unresolved_;
+
+  // The call in flight. Its size is call_groups_; the vectors keep what they have allocated.
+  std::vector<Group> groups_;
+  std::vector<Flight> flights_;
+  std::size_t call_groups_ = 0;
+  std::size_t call_batches_ = 0;
+  std::size_t call_bytes_ = 0;
+  Interference interference_;
+
+  std::size_t expected_batches_ = 0;  ///< how many callers seem to commit at the same time
+  std::chrono::nanoseconds call_duration_{0};
+};
+
+}  // namespace holdfast

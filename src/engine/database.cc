@@ -1,0 +1,93 @@
+#include <functional>
+#include <utility>
+
+#include "contract/validate.h"
+#include "engine/service_keys.h"
+#include "engine/transaction.h"
+#include "holdfast/store.h"
+
+namespace holdfast {
+
+Database::Database(std::shared_ptr<Engine> engine, std::shared_ptr<EngineDatabase> database)
+    : engine_(std::move(engine)), database_(std::move(database)) {}
+
+const Bytes& Database::name() const { return database_->name(); }
+
+std::optional<Entry> Database::get(View key) const {
+  const Engine::Call call(*engine_);
+  validate_service_key(key);
+  ReadAnswer answer = engine_->read(*database_, {.gets = {&key, 1}});
+  return std::move(answer.gets.front());
+}
+
+std::vector<std::optional<Entry>> Database::get(std::span<const Bytes> keys) const {
+  {
+    const Engine::Call call(*engine_);
+    validate_gets(keys.size());
+    for (const Bytes& key : keys) validate_service_key(key);
+    const std::vector<View> views(keys.begin(), keys.end());
+    ReadAnswer answer = engine_->read(*database_, {.gets = views});
+    if (answer.gets.size() == keys.size()) return std::move(answer.gets);
+  }
+  // More than one answer holds: further calls check what the first ones said, as in a transaction.
+  std::vector<std::optional<Entry>> entries;
+  run_transaction(
+      *engine_, *database_, [&](Transaction& transaction) { entries = transaction.get(keys); }, {},
+      KeySpace::service);
+  return entries;
+}
+
+Page Database::scan(const Range& range, const ScanOptions& options) const {
+  const Engine::Call call(*engine_);
+  validate_scan(range, options);
+  const std::vector<Scan> scans = visible_scans(range, options, KeySpace::service);
+  return join_pages(engine_->read(*database_, {.scans = scans}).pages, options.limit);
+}
+
+Outcome Database::commit(Batch batch, Deadline deadline) {
+  const Engine::Call call(*engine_);
+  for (const Check& check : batch.checks) {
+    if (check.kind != Check::Kind::unchanged) validate_service_key(check.key);
+  }
+  for (const Write& write : batch.writes) {
+    if (!write.key.empty() || write.kind != Write::Kind::put_stamped) validate_service_key(write.key);
+  }
+  return engine_->commit(*database_, std::move(batch), deadline);
+}
+
+Seq Database::put(View key, View value, std::optional<UnixMs> expires_at_ms) {
+  Batch batch;
+  batch.writes.push_back(Write::put(key, value, expires_at_ms));
+  return commit(std::move(batch)).seq;
+}
+
+Seq Database::erase(View key) {
+  Batch batch;
+  batch.writes.push_back(Write::erase(key));
+  return commit(std::move(batch)).seq;
+}
+
+void Database::run(const std::function<void(Transaction&)>& body, Deadline deadline) {
+  run_transaction(*engine_, *database_, body, deadline, KeySpace::service);
+}
+
+Position Database::position() const {
+  const Engine::Call call(*engine_);
+  return engine_->read(*database_, {}).at;
+}
+
+Changes Database::changes(Position since, const Range& range, std::size_t limit, bool keys_only) const {
+  const Engine::Call call(*engine_);
+  validate_scan(range, {.limit = limit});
+  Changes changes = engine_->backend().changes(database_->name(), {.since = since,
+                                                                   .range = range,
+                                                                   .limit = limit,
+                                                                   .keys_only = keys_only,
+                                                                   .deadline = engine_->deadline({})});
+  if (hides_engine_keys(range)) {
+    std::erase_if(changes.items, [](const Change& change) { return change.key.starts_with('!'); });
+  }
+  return changes;
+}
+
+}  // namespace holdfast

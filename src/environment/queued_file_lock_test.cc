@@ -1,0 +1,103 @@
+#include "environment/queued_file_lock.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <thread>
+#include <vector>
+
+#include "holdfast/error.h"
+
+namespace holdfast {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+class QueuedFileLocks : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "holdfast-lock-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    path_ = folder_ + "/lock";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Deadline in(std::chrono::milliseconds time) { return clock_->steady_now() + time; }
+
+  std::shared_ptr<Clock> clock_ = system_clock();
+  std::string folder_;
+  std::string path_;
+};
+
+TEST_F(QueuedFileLocks, LetOneInAtATime) {
+  constexpr int kThreads = 4;
+  constexpr int kTurns = 200;
+  std::atomic<int> inside{0};
+  std::atomic<int> turns{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      QueuedFileLock lock(path_, clock_);
+      for (int turn = 0; turn < kTurns; ++turn) {
+        ASSERT_TRUE(lock.acquire(in(60s)));
+        EXPECT_EQ(++inside, 1);
+        ++turns;
+        --inside;
+        lock.release();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(turns, kThreads * kTurns);
+}
+
+TEST_F(QueuedFileLocks, GiveUpAtTheDeadlineAndCanBeAskedAgain) {
+  QueuedFileLock holder(path_, clock_);
+  ASSERT_TRUE(holder.acquire(in(1s)));
+  QueuedFileLock lock(path_, clock_);
+  EXPECT_FALSE(lock.acquire(in(20ms)));
+  EXPECT_FALSE(lock.acquire(in(20ms)));
+  holder.release();
+  EXPECT_TRUE(lock.acquire(in(60s)));
+  EXPECT_FALSE(holder.acquire(in(20ms)));
+}
+
+TEST_F(QueuedFileLocks, LeaveTheLockFreeForOthersAfterTheyGaveUp) {
+  QueuedFileLock holder(path_, clock_);
+  ASSERT_TRUE(holder.acquire(in(1s)));
+  QueuedFileLock lock(path_, clock_);
+  EXPECT_FALSE(lock.acquire(in(20ms)));
+  holder.release();
+  EXPECT_TRUE(holder.acquire(in(60s)));
+}
+
+TEST_F(QueuedFileLocks, AreReleasedWhenTheyAreDestroyed) {
+  QueuedFileLock lock(path_, clock_);
+  {
+    QueuedFileLock holder(path_, clock_);
+    ASSERT_TRUE(holder.acquire(in(1s)));
+  }
+  EXPECT_TRUE(lock.acquire(in(1s)));
+}
+
+TEST_F(QueuedFileLocks, CanBeDestroyedWhileTheySitInTheQueue) {
+  QueuedFileLock holder(path_, clock_);
+  ASSERT_TRUE(holder.acquire(in(1s)));
+  {
+    QueuedFileLock lock(path_, clock_);
+    EXPECT_FALSE(lock.acquire(in(20ms)));
+  }
+  holder.release();
+  EXPECT_TRUE(holder.acquire(in(60s)));
+}
+
+TEST_F(QueuedFileLocks, NameTheFileThatCannotBeOpened) {
+  EXPECT_THROW(QueuedFileLock(folder_ + "/missing/lock", clock_), Error);
+}
+
+}  // namespace
+}  // namespace holdfast

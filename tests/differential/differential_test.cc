@@ -1,0 +1,58 @@
+// Random programs give equal answers on every backend and on a model that shares no code with them.
+// HOLDFAST_SEED=n replays one program; HOLDFAST_PROGRAMS=n runs that many.
+#include <gtest/gtest.h>
+
+#include "differential/model_backend.h"
+#include "differential/program.h"
+#include "support/targets.h"
+
+namespace holdfast::differential {
+namespace {
+
+constexpr std::size_t kSteps = 300;
+
+std::vector<std::string> transcript(const std::vector<Step>& program, const testing_support::Target& target) {
+  const testing_support::TemporaryFolder folder;
+  const std::unique_ptr<Backend> backend = target.open(folder.path(), Environment{}.completed());
+  return run(program, *backend);
+}
+
+std::vector<std::string> model_transcript(const std::vector<Step>& program) {
+  return run(program, *model_backend(Environment{}));
+}
+
+std::string difference(const std::vector<Step>& program, const testing_support::Target& target) {
+  const std::vector<std::string> expected = model_transcript(program);
+  const std::vector<std::string> actual = transcript(program, target);
+  std::string out;
+  for (std::size_t i = 0; i < program.size(); ++i) {
+    out += "  " + describe(program[i]) + "\n";
+    if (expected[i] != actual[i]) {
+      return out + "    model: " + expected[i] + "\n    " + target.name + ": " + actual[i] + "\n";
+    }
+  }
+  return {};
+}
+
+class Differential : public testing::TestWithParam<testing_support::Target> {};
+
+TEST_P(Differential, random_programs_give_the_answers_of_the_model) {
+  const std::uint64_t programs = testing_support::setting("HOLDFAST_PROGRAMS", GetParam().cheap ? 300 : 30);
+  const std::uint64_t first = testing_support::setting("HOLDFAST_SEED", 1);
+  const std::uint64_t count = std::getenv("HOLDFAST_SEED") != nullptr ? 1 : programs;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const std::vector<Step> program = random_program(seed, kSteps);
+    if (difference(program, GetParam()).empty()) continue;
+    const auto differs = [&](const std::vector<Step>& shorter) {
+      return !difference(shorter, GetParam()).empty();
+    };
+    FAIL() << "seed " << seed << " (replay with HOLDFAST_SEED=" << seed << "), shrunk to:\n"
+           << difference(shrink(program, differs), GetParam());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, Differential, testing::ValuesIn(testing_support::targets()),
+                         [](const auto& test) { return test.param.test_name(); });
+
+}  // namespace
+}  // namespace holdfast::differential
