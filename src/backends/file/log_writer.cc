@@ -92,7 +92,9 @@ std::vector<Segment> LogWriter::forget_through(std::uint64_t sequence, bool all)
   while (!segments_.empty()) {
     const bool is_last = segments_.size() == 1;
     const std::uint64_t end = is_last ? next_sequence_ : segments_[1].first_sequence;
-    if (end > sequence + 1 || (is_last && current_ && !all)) break;
+    // A record in doubt has no sequence yet, and repair() needs the segment it may be in.
+    const bool is_needed = current_ != nullptr || in_doubt_;
+    if (end > sequence + 1 || (is_last && is_needed && !all)) break;
     unsynced_.erase(segments_.front().number);
     forgotten.push_back(segments_.front());
     segments_.erase(segments_.begin());
