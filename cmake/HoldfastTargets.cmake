@@ -22,7 +22,7 @@ function(holdfast_library name)
   target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                             $<INSTALL_INTERFACE:include>
                                      PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(${name} PUBLIC Threads::Threads
+  target_link_libraries(${name} PUBLIC Threads::Threads nlohmann_json::nlohmann_json
                                 PRIVATE SQLite::SQLite3 absl::btree absl::flat_hash_map absl::synchronization)
   holdfast_warnings(${name})
 endfunction()

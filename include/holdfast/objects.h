@@ -1,5 +1,7 @@
 // Immutable byte strings of any size, beside the entries of a database. An object is uploaded first and then
-// referred to by an entry; objects that no entry came to refer to are collected after 24 hours.
+// kept by the commit that puts the entry which refers to it (Transaction::keep); one that no commit has kept
+// within 24 hours of its upload is gone, and one that is released (Transaction::release) is gone with the
+// commit that releases it. The sweeper frees the space.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +32,7 @@ struct ObjectInfo {
 class Objects {
  public:
   virtual ~Objects() = default;
-  /// Durable before it returns. Commit the entry that refers to the id within one hour.
+  /// Durable before it returns. Lives for 24 hours unless a commit keeps it.
   virtual ObjectId put(const ByteSource& source, Deadline deadline = {}) = 0;
   /// The bytes in [offset, offset + size_bytes) as far as the object reaches; nothing if there is no such
   /// object.
@@ -44,12 +46,5 @@ class Objects {
   virtual std::vector<ObjectInfo> list(UnixMs created_before_ms, View after, std::size_t limit,
                                        Deadline deadline = {}) = 0;
 };
-
-/// Erases the complete objects created before `created_before_ms` (24 hours ago at the earliest, since an
-/// upload is referred to within one hour of its end) that `is_referenced` says no to; how many. Interrupted
-/// uploads are none of its business: the sweeper collects them.
-std::size_t collect_unreferenced(Objects& objects, UnixMs created_before_ms,
-                                 const std::function<bool(const ObjectId&)>& is_referenced,
-                                 Deadline deadline = {});
 
 }  // namespace holdfast

@@ -24,6 +24,7 @@
 #include "holdfast/backend.h"
 #include "holdfast/environment.h"
 #include "holdfast/error.h"
+#include "holdfast/objects.h"
 #include "holdfast/transaction.h"
 #include "holdfast/types.h"
 #include "holdfast/watch.h"
@@ -118,6 +119,8 @@ class Database {
   /// back to `seq`. A pin is an entry "!pin/<consumer>" of this database whose value is the seq in decimal.
   void pin(View consumer, Seq seq, UnixMs expires_at_ms);
   void unpin(View consumer);
+  /// Byte strings of any size beside the entries; valid as long as a handle on the database or the store is.
+  Objects& objects() const;
   /// Trims the change log up to `before`, but never past a live pin; where the log begins now. The sweeper
   /// does this by itself; call it to free space earlier.
   Seq compact(Seq before);

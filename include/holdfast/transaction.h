@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "holdfast/objects.h"
 #include "holdfast/types.h"
 
 namespace holdfast {
@@ -39,6 +40,12 @@ class Transaction {
   /// conflict.
   void put_stamped(View prefix, View suffix, View value, std::optional<UnixMs> expires_at_ms = {});
   void erase(View key);
+
+  /// The object, uploaded before, lives on from this commit: until `expires_at_ms`, or until it is released.
+  /// Throws not_found if there is none (any more): upload it again. Cost: a read, as of get().
+  void keep(const ObjectId& id, std::optional<UnixMs> expires_at_ms = {});
+  /// The object is gone with this commit; nothing happens if there is none. Cost: a read, as of get().
+  void release(const ObjectId& id);
 
   /// Fixed for the run of the body.
   UnixMs now() const;

@@ -49,6 +49,11 @@ Seq Database::compact(Seq before) {
   return engine_->parts().logs().compact(*database_, before);
 }
 
+Objects& Database::objects() const {
+  const Engine::Call call(*engine_);
+  return engine_->parts().objects(database_);
+}
+
 Objects& Store::objects(View database) {
   const Engine::Call call(*engine_);
   return engine_->parts().objects(engine_->database(database));

@@ -17,7 +17,6 @@ constexpr std::size_t kIdDigits = 32;
 /// Pieces of one read: with the info they stay below the byte budget of an answer.
 constexpr std::uint64_t kPiecesPerRead = 7;
 
-Bytes info_key(View id) { return Bytes(kObjectInfoPrefix) + Bytes(id); }
 Bytes data_prefix(View id) { return Bytes(kObjectDataPrefix) + Bytes(id) + "/"; }
 Bytes data_key(View id, std::uint64_t piece) { return data_prefix(id) + stamp(piece).substr(8); }
 
@@ -39,7 +38,26 @@ std::uint64_t number_after(View text, View name) {
   throw Error(Code::corruption, "the description of an object cannot be read; restore it from a backup");
 }
 
+Bytes info_key(View id) { return Bytes(kObjectInfoPrefix) + Bytes(id); }
+
 }  // namespace
+
+Bytes object_info_key(View id) {
+  validate_id(id);
+  return info_key(id);
+}
+
+std::vector<Write> writes_to_erase_object(View id, ObjectRecord record, UnixMs now_ms) {
+  std::vector<Write> writes;
+  if (record.complete && record.pieces <= kObjectPiecesAtOnce) {
+    writes.push_back(Write::erase(info_key(id)));
+    for (std::uint64_t i = 0; i < record.pieces; ++i) writes.push_back(Write::erase(data_key(id, i)));
+  } else {
+    record.complete = false;
+    writes.push_back(Write::put(info_key(id), record.text(), now_ms));
+  }
+  return writes;
+}
 
 Bytes ObjectRecord::text() const {
   return "{\"created_at_ms\":" + std::to_string(created_at_ms) +
@@ -107,7 +125,7 @@ class EntryObjects::Upload {
       ObjectRecord complete = record_;
       complete.pieces += waiting_.size();
       complete.complete = true;
-      batch.writes.push_back(Write::put(info, complete.text()));
+      batch.writes.push_back(Write::put(info, complete.text(), objects_.engine_.now_ms() + kUploadMs));
     } else if (is_first) {
       const ObjectRecord begun{record_.created_at_ms, 0, 0, false};
       batch.writes.push_back(Write::put(info, begun.text(), record_.created_at_ms + kUploadMs));
@@ -218,18 +236,11 @@ bool EntryObjects::erase(const ObjectId& id, Deadline deadline) {
       info = engine_.read(*database_, {.gets = {&view, 1}, .deadline = deadline}).gets.front();
     }
     if (!info) return false;
-    ObjectRecord record = ObjectRecord::parse(info->value);
-    Batch batch{{Check::has_version(key, info->version)}, {}};
-    const bool at_once = record.complete && record.pieces <= kObjectPiecesPerErase;
-    if (at_once) {
-      batch.writes.push_back(Write::erase(key));
-      for (std::uint64_t i = 0; i < record.pieces; ++i) batch.writes.push_back(Write::erase(data_key(id, i)));
-    } else {
-      record.complete = false;
-      batch.writes.push_back(Write::put(key, record.text(), engine_.now_ms()));
-    }
+    Batch batch{{Check::has_version(key, info->version)},
+                writes_to_erase_object(id, ObjectRecord::parse(info->value), engine_.now_ms())};
+    const bool is_left = batch.writes.front().kind == Write::Kind::put;
     if (commit(std::move(batch), deadline) == 0) continue;
-    if (!at_once) collect_expired(id, deadline);
+    if (is_left) collect_expired(id, deadline);
     return true;
   }
 }
@@ -277,22 +288,6 @@ std::vector<ObjectInfo> EntryObjects::list(UnixMs created_before_ms, View after,
     if (more) scan.range.begin = page.entries.back().key + '\0';
   }
   return objects;
-}
-
-std::size_t collect_unreferenced(Objects& objects, UnixMs created_before_ms,
-                                 const std::function<bool(const ObjectId&)>& is_referenced,
-                                 Deadline deadline) {
-  constexpr std::size_t kPage = 1'000;
-  std::size_t erased = 0;
-  for (ObjectId after;;) {
-    const std::vector<ObjectInfo> page = objects.list(created_before_ms, after, kPage, deadline);
-    for (const ObjectInfo& object : page) {
-      if (!object.complete || is_referenced(object.id)) continue;
-      if (objects.erase(object.id, deadline)) ++erased;
-    }
-    if (page.size() < kPage) return erased;
-    after = page.back().id;
-  }
 }
 
 }  // namespace holdfast

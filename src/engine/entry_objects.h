@@ -4,15 +4,16 @@
 //     !object/data/<id>/<8 hex>  the bytes of one piece: all have kObjectPieceBytes but the last
 //
 // An upload begins with an info that is not complete and that expires after 24 hours; every later commit of
-// it checks that the info is still the same, and the last one replaces it by a complete one that does not
-// expire. So a reader never sees half an object, and the remains of an interrupted upload are an entry that
-// the sweeper finds when it expires: it erases the pieces and then the info. An object is erased in one
-// commit, or if it has too many pieces by replacing its info with one that has expired already, which is then
-// collected.
+// it checks that the info is still the same, and the last one replaces it by a complete one. That one expires
+// 24 hours later, unless a transaction keeps it. So a reader never sees half an object, and the remains of an
+// upload that was interrupted, or never referred to, are an entry that the sweeper finds when it expires: it
+// erases the pieces and then the info. An object is erased in one commit, or if it has too many pieces by
+// replacing its info with one that has expired already, which is then collected.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "holdfast/objects.h"
 
@@ -25,10 +26,12 @@ struct Batch;
 inline constexpr std::size_t kObjectPieceBytes = std::size_t{1} << 20;
 /// Pieces of one commit, and so the memory of an upload in MiB.
 inline constexpr std::size_t kObjectPiecesPerCommit = 4;
-/// An upload that takes longer is given up.
+/// An upload that takes longer is given up; what is not kept for longer after it is collected.
 inline constexpr std::int64_t kUploadMs = 24ll * 3600 * 1000;
-/// Pieces that are erased in one commit.
+/// Pieces that one commit of the sweeper erases.
 inline constexpr std::size_t kObjectPiecesPerErase = 1'000;
+/// Objects of at most so many pieces are erased at once; others are left to the sweeper.
+inline constexpr std::size_t kObjectPiecesAtOnce = 64;
 
 /// What "!object/info/<id>" says.
 struct ObjectRecord {
@@ -42,6 +45,11 @@ struct ObjectRecord {
   static ObjectRecord parse(View text);
   bool operator==(const ObjectRecord&) const = default;
 };
+
+/// Throws invalid_argument for what is no id.
+Bytes object_info_key(View id);
+/// What a commit writes so that the object is gone with it, and no later than `now_ms`.
+std::vector<Write> writes_to_erase_object(View id, ObjectRecord record, UnixMs now_ms);
 
 class EntryObjects final : public Objects {
  public:

@@ -212,16 +212,66 @@ TEST_F(ObjectEntries, list_gives_those_created_before_in_order_of_ids) {
   EXPECT_EQ(objects.list(world.clock->now_ms(), {}, 1).size(), 1u);
 }
 
-TEST_F(ObjectEntries, collecting_erases_what_is_old_and_not_referenced) {
+TEST_F(ObjectEntries, an_object_that_no_commit_keeps_is_gone_after_24_hours) {
   const ObjectId kept = objects.put(source_of("kept", 4));
-  const ObjectId gone = objects.put(source_of("gone", 4));
+  const ObjectId gone = objects.put(source_of(bytes_of(9 * kMiB), kMiB));
+  store->database("db").transact([&](Transaction& t) {
+    t.put("reference", kept);
+    t.keep(kept);
+  });
   world.clock->advance(hours(24));
-  const ObjectId fresh = objects.put(source_of("new", 3));
-  const auto is_referenced = [&](const ObjectId& id) { return id == kept; };
-  EXPECT_EQ(collect_unreferenced(objects, world.clock->now_ms(), is_referenced), 1u);
-  EXPECT_TRUE(objects.stat(kept));
   EXPECT_FALSE(objects.stat(gone));
-  EXPECT_TRUE(objects.stat(fresh));
+  store->sweep();
+  EXPECT_EQ(all_of(kept), "kept");
+  EXPECT_EQ(stored_entries(), 2u);
+}
+
+TEST_F(ObjectEntries, an_object_is_kept_as_long_as_the_transaction_says) {
+  const ObjectId id = objects.put(source_of("kept", 4));
+  store->database("db").transact([&](Transaction& t) { t.keep(id, t.now() + 1'000); });
+  world.clock->advance(std::chrono::milliseconds(999));
+  EXPECT_EQ(all_of(id), "kept");
+  world.clock->advance(std::chrono::milliseconds(1));
+  EXPECT_FALSE(objects.stat(id));
+  store->sweep();
+  EXPECT_EQ(stored_entries(), 0u);
+}
+
+TEST_F(ObjectEntries, keeping_what_is_gone_is_refused) {
+  const ObjectId id = objects.put(source_of("late", 4));
+  world.clock->advance(hours(24));
+  EXPECT_EQ(code_of([&] { store->database("db").transact([&](Transaction& t) { t.keep(id); }); }),
+            Code::not_found);
+}
+
+TEST_F(ObjectEntries, a_released_object_is_gone_with_the_commit) {
+  const ObjectId small = objects.put(source_of("small", 5));
+  const ObjectId large = objects.put(source_of(bytes_of(65 * kMiB), kMiB));
+  Database db = store->database("db");
+  db.transact([&](Transaction& t) {
+    t.keep(small);
+    t.keep(large);
+  });
+  db.transact([&](Transaction& t) {
+    t.release(small);
+    t.release(large);
+    t.release(ObjectId(32, '0'));
+    EXPECT_TRUE(objects.stat(small)) << "not before the commit";
+  });
+  EXPECT_FALSE(objects.stat(small));
+  EXPECT_FALSE(objects.stat(large));
+  store->sweep();
+  EXPECT_EQ(stored_entries(), 0u);
+}
+
+TEST_F(ObjectEntries, a_transaction_that_is_not_committed_releases_nothing) {
+  const ObjectId id = objects.put(source_of("small", 5));
+  EXPECT_THROW(store->database("db").transact([&](Transaction& t) {
+    t.release(id);
+    throw std::runtime_error("no");
+  }),
+               std::runtime_error);
+  EXPECT_EQ(all_of(id), "small");
 }
 
 TEST_F(ObjectEntries, a_missing_piece_is_corruption_not_a_short_answer) {

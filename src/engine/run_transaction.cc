@@ -11,6 +11,8 @@ namespace {
 
 /// Lost so often, a transaction waits for its turn among those of this process.
 constexpr int kLossesBeforeTurn = 3;
+/// With the turn it can still lose to commits of this process that were on their way; not to many.
+constexpr int kLossesBeforeWait = 8;
 constexpr std::chrono::microseconds kDelayMin{200};
 constexpr std::chrono::microseconds kDelayMax{50'000};
 
@@ -77,12 +79,13 @@ bool run_body(Transaction::Impl& run, const std::function<void(Transaction&)>& b
 /// Before the next attempt. The first losses are to threads of this process, mostly: a few turns of the
 /// scheduler set them apart. Later ones are to other processes, or to commits that are no transactions.
 void back_off(Engine& engine, int losses, Deadline deadline) {
-  if (losses <= kLossesBeforeTurn) {
-    const std::uint64_t yields = engine.random().next() % (std::uint64_t{4} << losses);
+  if (losses <= kLossesBeforeWait) {
+    const int shift = std::min(losses, kLossesBeforeTurn);
+    const std::uint64_t yields = engine.random().next() % (std::uint64_t{4} << shift);
     for (std::uint64_t i = 0; i < yields; ++i) std::this_thread::yield();
     return;
   }
-  const int doublings = std::min(losses - kLossesBeforeTurn - 1, 16);
+  const int doublings = std::min(losses - kLossesBeforeWait - 1, 16);
   const auto longest = std::min<std::int64_t>(kDelayMin.count() << doublings, kDelayMax.count());
   const std::chrono::microseconds delay{engine.random().next() % static_cast<std::uint64_t>(longest)};
   const Deadline until = std::min(deadline, engine.clock().steady_now() + delay);

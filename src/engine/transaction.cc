@@ -8,6 +8,7 @@
 
 #include "contract/head.h"
 #include "contract/validate.h"
+#include "engine/entry_objects.h"
 
 namespace holdfast {
 namespace {
@@ -43,6 +44,10 @@ Transaction::Impl::Impl(Engine& engine, EngineDatabase& database, Deadline deadl
 
 std::optional<Entry> Transaction::Impl::get(View key) {
   validate(key);
+  return get_valid(key);
+}
+
+std::optional<Entry> Transaction::Impl::get_valid(View key) {
   if (is_broken_) throw Rerun{};
   if (const auto own = writes_.find(key); own != writes_.end()) return own_entry(own->second, false);
   ReadAnswer answer = read({.gets = {&key, 1}});
@@ -243,8 +248,13 @@ void Transaction::Impl::validate(View key) const {
 
 void Transaction::Impl::put(View key, View value, std::optional<UnixMs> expires_at_ms) {
   validate(key);
+  write_valid(Write::put(key, value, expires_at_ms));
+}
+
+void Transaction::Impl::write_valid(Write write) {
   if (is_broken_) throw Rerun{};
-  writes_.insert_or_assign(Bytes(key), Write::put(key, value, expires_at_ms));
+  Bytes key = write.key;
+  writes_.insert_or_assign(std::move(key), std::move(write));
 }
 
 void Transaction::Impl::put_stamped(View prefix, View suffix, View value,
@@ -258,8 +268,23 @@ void Transaction::Impl::put_stamped(View prefix, View suffix, View value,
 
 void Transaction::Impl::erase(View key) {
   validate(key);
-  if (is_broken_) throw Rerun{};
-  writes_.insert_or_assign(Bytes(key), Write::erase(key));
+  write_valid(Write::erase(key));
+}
+
+void Transaction::Impl::keep(const ObjectId& id, std::optional<UnixMs> expires_at_ms) {
+  const std::optional<Entry> info = get_valid(object_info_key(id));
+  if (!info || !ObjectRecord::parse(info->value).complete) {
+    throw Error(Code::not_found, "an object that a transaction is to keep does not exist; upload it again");
+  }
+  write_valid(Write::put(info->key, info->value, expires_at_ms));
+}
+
+void Transaction::Impl::release(const ObjectId& id) {
+  const std::optional<Entry> info = get_valid(object_info_key(id));
+  if (!info) return;
+  for (Write& write : writes_to_erase_object(id, ObjectRecord::parse(info->value), now_ms_)) {
+    write_valid(std::move(write));
+  }
 }
 
 bool Transaction::Impl::commit() {
@@ -337,6 +362,10 @@ void Transaction::put_stamped(View prefix, View suffix, View value, std::optiona
   impl_.put_stamped(prefix, suffix, value, expires_at_ms);
 }
 void Transaction::erase(View key) { impl_.erase(key); }
+void Transaction::keep(const ObjectId& id, std::optional<UnixMs> expires_at_ms) {
+  impl_.keep(id, expires_at_ms);
+}
+void Transaction::release(const ObjectId& id) { impl_.release(id); }
 UnixMs Transaction::now() const { return impl_.now(); }
 Position Transaction::position() { return impl_.position(); }
 

@@ -35,6 +35,8 @@ class Transaction::Impl {
   void put(View key, View value, std::optional<UnixMs> expires_at_ms);
   void put_stamped(View prefix, View suffix, View value, std::optional<UnixMs> expires_at_ms);
   void erase(View key);
+  void keep(const ObjectId& id, std::optional<UnixMs> expires_at_ms);
+  void release(const ObjectId& id);
   UnixMs now() const { return now_ms_; }
   Position position();
 
@@ -52,6 +54,9 @@ class Transaction::Impl {
   using Writes = absl::btree_map<Bytes, Write, std::less<>>;
 
   void validate(View key) const;
+  // These take the engine's own keys as well.
+  std::optional<Entry> get_valid(View key);
+  void write_valid(Write write);
   [[noreturn]] void lose();
   ReadAnswer read(ReadRequest request);
   ReadAnswer call(const ReadRequest& request);

@@ -1,0 +1,241 @@
+#include "services/json_text.h"
+
+#include <cstdint>
+#include <string>
+
+#include "holdfast/error.h"
+#include "holdfast/payload.h"
+
+namespace holdfast {
+namespace {
+
+/// Bytes of the UTF-8 character that begins at `at`, as RFC 3629 allows it; 0 if there is none.
+std::size_t utf8_length(View text, std::size_t at) {
+  const auto byte = [&](std::size_t i) {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0u;
+  };
+  const auto continues = [&](std::size_t i) { return (byte(i) & 0xc0u) == 0x80u; };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xc2 && first <= 0xdf) return continues(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    const bool is_overlong = first == 0xe0 && byte(1) < 0xa0;
+    const bool is_surrogate = first == 0xed && byte(1) > 0x9f;
+    return continues(1) && continues(2) && !is_overlong && !is_surrogate ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    const bool is_overlong = first == 0xf0 && byte(1) < 0x90;
+    const bool is_too_large = first == 0xf4 && byte(1) > 0x8f;
+    return continues(1) && continues(2) && continues(3) && !is_overlong && !is_too_large ? 4 : 0;
+  }
+  return 0;
+}
+
+/// A recogniser that copies what it reads. Nesting is on a stack of its own, so that no input can exhaust the
+/// thread's.
+class Minifier {
+ public:
+  explicit Minifier(View text) : text_(text) { out_.reserve(text.size()); }
+
+  Bytes run() {
+    for (bool is_value_next = true; is_value_next;) is_value_next = value();
+    skip_space();
+    if (at_ != text_.size()) fail("goes on behind its end");
+    return std::move(out_);
+  }
+
+ private:
+  /// Reads one value, or the beginning of one that holds others, and what may follow it; true if another
+  /// value has to come.
+  bool value() {
+    skip_space();
+    switch (peek()) {
+      case '{':
+        open('{');
+        skip_space();
+        if (peek() == '}') return close();
+        name();
+        return true;
+      case '[':
+        open('[');
+        skip_space();
+        if (peek() == ']') return close();
+        return true;
+      case '"':
+        string();
+        break;
+      case 't':
+        word("true");
+        break;
+      case 'f':
+        word("false");
+        break;
+      case 'n':
+        word("null");
+        break;
+      default:
+        number();
+    }
+    return follow();
+  }
+
+  /// What comes behind a value.
+  bool follow() {
+    while (!nesting_.empty()) {
+      skip_space();
+      if (peek() == ',') {
+        take();
+        skip_space();
+        if (nesting_.back() == '{') name();
+        return true;
+      }
+      if (peek() != (nesting_.back() == '{' ? '}' : ']')) fail("lacks a comma or an end");
+      take();
+      nesting_.pop_back();
+    }
+    return false;
+  }
+
+  void open(char bracket) {
+    if (nesting_.size() == limits::kPayloadDepth) {
+      fail("is nested deeper than " + std::to_string(limits::kPayloadDepth) + " levels");
+    }
+    nesting_ += bracket;
+    take();
+  }
+
+  /// The end of an empty object or array.
+  bool close() {
+    take();
+    nesting_.pop_back();
+    return follow();
+  }
+
+  void name() {
+    if (peek() != '"') fail("lacks the name of a member");
+    string();
+    skip_space();
+    if (peek() != ':') fail("lacks a colon");
+    take();
+  }
+
+  void string() {
+    take();
+    for (;;) {
+      const char c = peek();
+      if (at_ == text_.size()) fail("ends within a string");
+      if (static_cast<unsigned char>(c) < 0x20) fail("has a control character in a string");
+      if (c == '"') break;
+      if (c == '\\') {
+        escape();
+        continue;
+      }
+      const std::size_t length = utf8_length(text_, at_);
+      if (length == 0) fail("has text that is not UTF-8");
+      out_.append(text_, at_, length);
+      at_ += length;
+    }
+    take();
+  }
+
+  void escape() {
+    take();
+    if (peek() == 'u') {
+      take();
+      for (int i = 0; i < 4; ++i) {
+        const char c = peek();
+        const bool is_hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+        if (!is_hex) fail("has a bad escape");
+        take();
+      }
+      return;
+    }
+    if (peek() == '\0' || View("\"\\/bfnrt").find(peek()) == View::npos) fail("has a bad escape");
+    take();
+  }
+
+  void word(View word) {
+    if (text_.substr(at_, word.size()) != word) fail("has an unknown word");
+    out_ += word;
+    at_ += word.size();
+  }
+
+  void number() {
+    if (peek() == '-') take();
+    if (peek() == '0') {
+      take();
+    } else {
+      digits();
+    }
+    if (peek() == '.') {
+      take();
+      digits();
+    }
+    if (peek() == 'e' || peek() == 'E') {
+      take();
+      if (peek() == '+' || peek() == '-') take();
+      digits();
+    }
+  }
+
+  void digits() {
+    if (peek() < '0' || peek() > '9') fail("lacks a value");
+    while (peek() >= '0' && peek() <= '9') take();
+  }
+
+  /// The next byte; 0 at the end, which no token begins with.
+  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  void take() { out_ += text_[at_++]; }
+  void skip_space() {
+    while (at_ < text_.size() && View(" \t\n\r").find(text_[at_]) != View::npos) ++at_;
+  }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(Code::invalid_argument,
+                "the JSON text " + what + " at offset " + std::to_string(at_) + "; correct it");
+  }
+
+  const View text_;
+  std::size_t at_ = 0;
+  Bytes nesting_;  ///< the open brackets
+  Bytes out_;
+};
+
+}  // namespace
+
+Bytes minified_json(View text) { return Minifier(text).run(); }
+
+Bytes json_string(View text) {
+  constexpr View kHex = "0123456789abcdef";
+  Bytes out = "\"";
+  for (std::size_t at = 0; at < text.size();) {
+    const char c = text[at];
+    const std::size_t length = utf8_length(text, at);
+    if (length == 0) throw Error(Code::invalid_argument, "text is not UTF-8; store it as raw bytes");
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += "\\u00";
+      out += kHex[static_cast<unsigned char>(c) >> 4];
+      out += kHex[static_cast<unsigned char>(c) & 15];
+    } else {
+      out.append(text, at, length);
+    }
+    at += length;
+  }
+  out += '"';
+  return out;
+}
+
+bool is_utf8(View text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8_length(text, at);
+    if (length == 0) return false;
+    at += length;
+  }
+  return true;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,17 @@
+// JSON as text: what services store is checked and stripped of white space, and otherwise left as it is.
+#pragma once
+
+#include "holdfast/types.h"
+
+namespace holdfast {
+
+/// `text` without white space between its tokens. Throws invalid_argument naming the offset if it is not JSON
+/// (RFC 8259) in UTF-8, or nested deeper than limits::kPayloadDepth. Cost: one pass.
+Bytes minified_json(View text);
+
+/// `text` as a JSON string, quotes included. Throws invalid_argument if it is not UTF-8.
+Bytes json_string(View text);
+
+bool is_utf8(View text);
+
+}  // namespace holdfast

@@ -1,0 +1,107 @@
+#include "services/keys.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+
+#include "holdfast/error.h"
+#include "holdfast/payload.h"
+
+namespace holdfast {
+namespace {
+
+constexpr View kHex = "0123456789abcdef";
+constexpr std::size_t kPrefixBytes = 100;
+constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool needs_escape(char c) { return c == '/' || c == '%' || is_control(c); }
+
+[[noreturn]] void fail_as_damaged() {
+  throw Error(Code::corruption, "a key of a service cannot be read; restore the database from a backup");
+}
+
+}  // namespace
+
+Bytes escaped_segment(View text) {
+  if (std::ranges::none_of(text, needs_escape)) return Bytes(text);
+  Bytes out;
+  for (const char c : text) {
+    if (!needs_escape(c)) {
+      out += c;
+      continue;
+    }
+    out += '%';
+    out += kHex[static_cast<unsigned char>(c) >> 4];
+    out += kHex[static_cast<unsigned char>(c) & 15];
+  }
+  return out;
+}
+
+Bytes unescaped_segment(View text) {
+  Bytes out;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] != '%') {
+      out += text[at];
+      continue;
+    }
+    const std::size_t high = at + 2 < text.size() ? kHex.find(text[at + 1]) : View::npos;
+    const std::size_t low = at + 2 < text.size() ? kHex.find(text[at + 2]) : View::npos;
+    if (high == View::npos || low == View::npos) fail_as_damaged();
+    out += static_cast<char>(high * 16 + low);
+    at += 2;
+  }
+  return out;
+}
+
+Bytes short_segment(View text) {
+  Bytes segment = escaped_segment(text);
+  // What ends like a hash is hashed as well, so that no text can look like another one that was cut.
+  constexpr std::size_t kHashBytes = 33;
+  const bool looks_cut = segment.size() == kSegmentBytes && segment[kSegmentBytes - kHashBytes] == '~';
+  if (segment.size() <= kSegmentBytes && !looks_cut) return segment;
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  segment.resize(kSegmentBytes - kHashBytes);
+  return segment + '~' + number_segment(hash.high64) + number_segment(hash.low64);
+}
+
+Bytes number_segment(std::uint64_t number) {
+  Bytes out(16, '0');
+  for (std::size_t i = 16; i-- > 0; number >>= 4) out[i] = kHex[number & 15];
+  return out;
+}
+
+std::uint64_t segment_number(View digits) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number, 16);
+  if (digits.size() != 16 || error != std::errc{} || end != digits.data() + digits.size()) fail_as_damaged();
+  return number;
+}
+
+Bytes signed_segment(std::int64_t number) {
+  return number_segment(static_cast<std::uint64_t>(number) ^ kSignBit);
+}
+
+std::int64_t segment_signed(View digits) {
+  return static_cast<std::int64_t>(segment_number(digits) ^ kSignBit);
+}
+
+void validate_user_key(View key, View what) {
+  if (!key.empty() && key.size() <= limits::kServiceKeyBytes) return;
+  throw Error(Code::invalid_argument, Bytes(what) + " of " + std::to_string(key.size()) +
+                                          " bytes: it has at least 1 and at most " +
+                                          std::to_string(limits::kServiceKeyBytes));
+}
+
+void validate_service_prefix(View prefix) {
+  const bool is_valid = !prefix.empty() && prefix.size() <= kPrefixBytes && prefix.front() != '!' &&
+                        std::ranges::none_of(prefix, is_control);
+  if (is_valid) return;
+  throw Error(Code::invalid_argument, "the prefix of a service has 1 to " + std::to_string(kPrefixBytes) +
+                                          " bytes, no control bytes, and does not begin with '!'");
+}
+
+}  // namespace holdfast

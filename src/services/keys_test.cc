@@ -1,0 +1,54 @@
+#include "services/keys.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "holdfast/error.h"
+
+namespace holdfast {
+namespace {
+
+TEST(ServiceKeys, segments_are_readable_and_never_look_like_separators) {
+  EXPECT_EQ(escaped_segment("user one"), "user one");
+  EXPECT_EQ(escaped_segment(View("a/b%c\0\n\x7f", 8)), "a%2fb%25c%00%0a%7f");
+}
+
+TEST(ServiceKeys, every_text_comes_back_from_its_segment) {
+  Bytes all;
+  for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
+  EXPECT_EQ(unescaped_segment(escaped_segment(all)), all);
+  EXPECT_EQ(unescaped_segment(""), "");
+}
+
+TEST(ServiceKeys, a_segment_that_was_never_written_is_corruption) {
+  for (const View text : {"%", "%2", "%2g", "a%", "%2F"})
+    EXPECT_THROW(unescaped_segment(text), Error) << text;
+}
+
+TEST(ServiceKeys, long_segments_are_cut_and_still_differ) {
+  const Bytes most(kSegmentBytes, 'a');
+  EXPECT_EQ(short_segment(most), most);
+  std::set<Bytes> segments;
+  for (const char last : {'a', 'b', 'c'}) {
+    const Bytes segment = short_segment(most + last);
+    EXPECT_EQ(segment.size(), kSegmentBytes);
+    segments.insert(segment);
+    segments.insert(short_segment(segment));  // a text that looks like a segment that was cut
+  }
+  EXPECT_EQ(segments.size(), 6u);
+}
+
+TEST(ServiceKeys, numbers_sort_as_they_are) {
+  const std::int64_t numbers[] = {INT64_MIN, -256, -1, 0, 1, 255, 256, INT64_MAX};
+  for (std::size_t i = 0; i + 1 < std::size(numbers); ++i) {
+    EXPECT_LT(signed_segment(numbers[i]), signed_segment(numbers[i + 1]));
+    EXPECT_EQ(segment_signed(signed_segment(numbers[i])), numbers[i]);
+  }
+  EXPECT_EQ(number_segment(0xabc), "0000000000000abc");
+  EXPECT_EQ(segment_number("0000000000000abc"), 0xabcu);
+  EXPECT_THROW(segment_number("abc"), Error);
+}
+
+}  // namespace
+}  // namespace holdfast

@@ -1,0 +1,75 @@
+#include "services/lister.h"
+
+#include <algorithm>
+#include <string>
+
+#include "contract/validate.h"
+#include "holdfast/error.h"
+
+namespace holdfast {
+namespace {
+
+constexpr View kHex = "0123456789abcdef";
+
+Bytes to_cursor(View user_key) {
+  Bytes cursor;
+  cursor.reserve(2 * user_key.size());
+  for (const char c : user_key) {
+    cursor += kHex[static_cast<unsigned char>(c) >> 4];
+    cursor += kHex[static_cast<unsigned char>(c) & 15];
+  }
+  return cursor;
+}
+
+Bytes from_cursor(View cursor) {
+  Bytes user_key;
+  for (std::size_t i = 0; i + 1 < cursor.size(); i += 2) {
+    const std::size_t high = kHex.find(cursor[i]);
+    const std::size_t low = kHex.find(cursor[i + 1]);
+    if (high == View::npos || low == View::npos) break;
+    user_key += static_cast<char>(high * 16 + low);
+  }
+  if (2 * user_key.size() == cursor.size()) return user_key;
+  throw Error(Code::invalid_argument,
+              "the cursor of a list is none that a list has given; begin without one");
+}
+
+}  // namespace
+
+Bytes list_entries(const Database& database, View keys_prefix, const ListOptions& options,
+                   const std::function<std::size_t(View user_key, Entry& entry)>& take) {
+  if (options.limit == 0 || options.limit > limits::kListItems) {
+    throw Error(Code::invalid_argument, "a list of " + std::to_string(options.limit) +
+                                            " items: the limit is at least 1 and at most " +
+                                            std::to_string(limits::kListItems));
+  }
+  Range range = Range::prefix(Bytes(keys_prefix) + options.prefix);
+  if (!options.cursor.empty()) {
+    const Bytes last = Bytes(keys_prefix) + from_cursor(options.cursor);
+    if (options.reverse) {
+      range.end = range.end.empty() ? last : std::min(range.end, last);
+    } else {
+      range.begin = std::max(range.begin, last + '\0');
+    }
+  }
+  std::size_t items = 0;
+  std::size_t bytes = 0;
+  for (;;) {
+    // One more than wanted tells whether there is more.
+    Page page = database.scan(range, {.limit = options.limit - items + 1, .reverse = options.reverse});
+    for (std::size_t i = 0; i < page.entries.size(); ++i) {
+      Entry& entry = page.entries[i];
+      const Bytes user_key = entry.key.substr(keys_prefix.size());
+      const std::size_t size = take(user_key, entry);
+      if (size == 0) continue;
+      bytes += size;
+      if (++items < options.limit && bytes < limits::kAnswerBytes) continue;
+      return i + 1 < page.entries.size() || page.more ? to_cursor(user_key) : Bytes();
+    }
+    if (!page.more || page.entries.empty()) return {};
+    const Bytes& last = page.entries.back().key;
+    options.reverse ? range.end = last : range.begin = last + '\0';
+  }
+}
+
+}  // namespace holdfast

@@ -1,0 +1,18 @@
+// Walks a range of entries for a list: cursors, limits and the budget of a page in one place.
+#pragma once
+
+#include <functional>
+
+#include "holdfast/listing.h"
+#include "holdfast/store.h"
+
+namespace holdfast {
+
+/// The entries behind `keys_prefix` + options.prefix in order. `take` is called with each entry and the
+/// user's part of its key, until the page is full; it answers how many bytes the entry adds to the page, or 0
+/// for an entry that is passed over. The cursor is that of the page. Throws invalid_argument for a limit out
+/// of its bounds and for a cursor that is none.
+Bytes list_entries(const Database& database, View keys_prefix, const ListOptions& options,
+                   const std::function<std::size_t(View user_key, Entry& entry)>& take);
+
+}  // namespace holdfast

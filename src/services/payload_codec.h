@@ -1,0 +1,75 @@
+// How payloads lie in entries: small ones in the entry, large ones in an object that the entry names and that
+// lives as long as the entry does.
+//
+// Bare, as the whole value of an entry:
+//     <JSON text>                                                            a document
+//     00 <bytes>                                                             raw bytes
+//     01 {"object":"<id>","kind":"json"|"bytes","size_bytes":n}              a large one
+// As the last members of an envelope, which is a JSON object:
+//     "value":<JSON text>}
+//     "bytes":"<base64>"}
+//     "object":"<id>","kind":"json"|"bytes","size_bytes":n}
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "holdfast/objects.h"
+#include "holdfast/payload.h"
+#include "holdfast/store.h"
+
+namespace holdfast {
+
+/// A payload as an entry has it.
+struct StoredPayload {
+  Payload::Kind kind = Payload::Kind::json;
+  Bytes text;       ///< of a small one
+  ObjectId object;  ///< of a large one
+  std::uint64_t size_bytes = 0;
+
+  bool is_object() const { return !object.empty(); }
+};
+
+class PayloadCodec {
+ public:
+  explicit PayloadCodec(Database database) : database_(std::move(database)) {}
+
+  /// Uploads a large payload. Throws invalid_argument for one above limits::kPayloadBytes.
+  StoredPayload store(const Payload& payload) const;
+  /// Nothing if its object is gone: the entry that named it has changed since it was read.
+  std::optional<Payload> load(const StoredPayload& stored) const;
+  /// load() in a transaction: an entry that has changed makes it run again.
+  Payload load_in_transaction(const StoredPayload& stored) const;
+
+  /// In the commit that puts `next` in the place of `previous`: keeps and releases their objects.
+  static void replace(Transaction& transaction, const std::optional<StoredPayload>& previous,
+                      const StoredPayload& next, std::optional<UnixMs> expires_at_ms = {});
+  static void release(Transaction& transaction, const StoredPayload& stored);
+
+  static Bytes bare(const StoredPayload& stored);
+  /// Throws corruption, as do all that read.
+  static StoredPayload parse_bare(View value);
+  /// Appends the members and the closing brace.
+  static void append_members(const StoredPayload& stored, Bytes& envelope);
+  static StoredPayload parse_members(View members);
+
+ private:
+  Database database_;
+};
+
+/// Reads the fixed beginning of an envelope. Throws corruption where it is another.
+class EnvelopeReader {
+ public:
+  explicit EnvelopeReader(View text) : rest_(text) {}
+  EnvelopeReader& literal(View text);
+  std::int64_t number();
+  /// A string without escapes, up to its closing quote.
+  View word();
+  bool skip(View text);
+  View rest() const { return rest_; }
+
+ private:
+  View rest_;
+};
+
+}  // namespace holdfast
