@@ -38,12 +38,16 @@ Bytes from_cursor(View cursor) {
 
 Bytes list_entries(const Database& database, View keys_prefix, const ListOptions& options,
                    const std::function<std::size_t(View user_key, Entry& entry)>& take) {
+  return list_range(database, Range::prefix(Bytes(keys_prefix) + options.prefix), keys_prefix, options, take);
+}
+
+Bytes list_range(const Database& database, Range range, View keys_prefix, const ListOptions& options,
+                 const std::function<std::size_t(View user_key, Entry& entry)>& take) {
   if (options.limit == 0 || options.limit > limits::kListItems) {
     throw Error(Code::invalid_argument, "a list of " + std::to_string(options.limit) +
                                             " items: the limit is at least 1 and at most " +
                                             std::to_string(limits::kListItems));
   }
-  Range range = Range::prefix(Bytes(keys_prefix) + options.prefix);
   if (!options.cursor.empty()) {
     const Bytes last = Bytes(keys_prefix) + from_cursor(options.cursor);
     if (options.reverse) {

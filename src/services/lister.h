@@ -15,4 +15,8 @@ namespace holdfast {
 Bytes list_entries(const Database& database, View keys_prefix, const ListOptions& options,
                    const std::function<std::size_t(View user_key, Entry& entry)>& take);
 
+/// The same for a range of keys, all of which start with `keys_prefix`; options.prefix has no meaning.
+Bytes list_range(const Database& database, Range range, View keys_prefix, const ListOptions& options,
+                 const std::function<std::size_t(View user_key, Entry& entry)>& take);
+
 }  // namespace holdfast
