@@ -32,7 +32,8 @@ constexpr Rule kRules[] = {
     {"SELECT d.name FROM db d WHERE d.history <> 0 AND EXISTS (SELECT 1 FROM log l WHERE l.db = d.id "
      "AND l.last > d.seq)",
      "the change log of database % goes beyond its head"},
-    {"SELECT d.name FROM db d WHERE d.sessions <> (SELECT count(*) FROM session s WHERE s.db = d.id)",
+    {"SELECT d.name FROM db d WHERE d.sessions <> (SELECT count(*) FROM session s WHERE s.db = d.id) "
+     "+ (d.last_session IS NOT NULL)",
      "database % counts its sessions wrongly"},
     {"SELECT id FROM body WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.body = body.id)",
      "body % belongs to no entry"},

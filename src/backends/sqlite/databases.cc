@@ -9,15 +9,9 @@ namespace {
 constexpr std::int64_t kExpireEvery = 64;
 constexpr std::size_t kMostHints = 10'000;
 
-Bytes session_key(const SessionId& id) {
-  Bytes key;
-  for (const std::uint64_t half : {id.first, id.second}) {
-    for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>((half >> shift) & 0xFF));
-  }
-  return key;
+DatabaseRow row_of(const Statement& row) {
+  return {row.integer(0), head_of(row, 1), row.integer(6), Bytes(row.bytes(7))};
 }
-
-DatabaseRow row_of(const Statement& row) { return {row.integer(0), head_of(row, 1), row.integer(6)}; }
 
 }  // namespace
 
@@ -67,7 +61,8 @@ void Databases::insert(View name, DatabaseRow& row) {
 }
 
 void Databases::advance(const DatabaseRow& row) {
-  advance_.bind(row.id, row.head.history, row.head.seq, row.head.time_ms, row.sessions).run();
+  advance_.bind(row.id, row.head.history, row.head.seq, row.head.time_ms, row.sessions, row.last_session)
+      .run();
 }
 
 void Databases::update(const DatabaseRow& row) {
@@ -123,9 +118,10 @@ std::vector<Bytes> Databases::names(View prefix, View after, std::size_t limit) 
   return names;
 }
 
-std::optional<SessionRecord> Sessions::find(std::int64_t database, const SessionId& id) {
+std::optional<SessionRecord> Sessions::find(const DatabaseRow& row, const SessionId& id) {
   const Bytes key = session_key(id);
-  const Rows rows(find_.bind(database, key));
+  if (row.last_session.starts_with(key)) return decode_session(row.last_session).record;
+  const Rows rows(find_.bind(row.id, key));
   if (!find_.step()) return std::nullopt;
   SessionRecord record;
   record.number = find_.unsigned_integer(0);
@@ -138,12 +134,17 @@ std::optional<SessionRecord> Sessions::find(std::int64_t database, const Session
 
 void Sessions::save(DatabaseRow& row, const SessionId& id, const SessionRecord& record, bool is_new) {
   const Bytes key = session_key(id);
-  const Bytes outcomes = encode_outcomes(record.outcomes);
-  Statement& statement = is_new ? insert_ : update_;
-  statement
-      .bind(row.id, key, record.number, record.content_hash, outcomes, record.at.history, record.at.seq,
-            record.used_at_ms)
-      .run();
+  if (!row.last_session.starts_with(key)) {
+    if (!row.last_session.empty()) {
+      const auto [last, kept] = decode_session(row.last_session);
+      insert_
+          .bind(row.id, last, kept.number, kept.content_hash, encode_outcomes(kept.outcomes), kept.at.history,
+                kept.at.seq, kept.used_at_ms)
+          .run();
+    }
+    if (!is_new) erase_.bind(row.id, key).run();
+  }
+  row.last_session = encode_session(id, record);
   if (!is_new) return;
   ++row.sessions;
   make_room(row);

@@ -18,6 +18,7 @@ struct DatabaseRow {
   std::int64_t id = 0;
   Head head;
   std::int64_t sessions = 0;  ///< how many there are
+  Bytes last_session;         ///< encode_session() of the one that committed last; empty if there is none
 };
 
 /// Of a row with history, seq, time, floor and fence from `column` on.
@@ -51,20 +52,22 @@ class Databases {
 
   Connection& connection_;
   std::map<Bytes, std::int64_t, std::less<>> hints_;
-  Statement find_{connection_,
-                  "SELECT id, history, seq, time, floor, fence, sessions FROM db WHERE name = ?1",
-                  "reading a head in"};
-  Statement find_by_hint_{
+  Statement find_{
       connection_,
-      "SELECT id, history, seq, time, floor, fence, sessions FROM db WHERE id = ?1 AND name = ?2",
+      "SELECT id, history, seq, time, floor, fence, sessions, last_session FROM db WHERE name = ?1",
       "reading a head in"};
+  Statement find_by_hint_{connection_,
+                          "SELECT id, history, seq, time, floor, fence, sessions, last_session FROM db WHERE "
+                          "id = ?1 AND name = ?2",
+                          "reading a head in"};
   Statement position_{connection_, "SELECT history, seq FROM db WHERE name = ?1", "reading a head in"};
   Statement insert_{connection_,
                     "INSERT INTO db(name, history, seq, time, floor, fence, sessions) "
                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     "creating a database in"};
   Statement advance_{connection_,
-                     "UPDATE db SET history = ?2, seq = ?3, time = ?4, sessions = ?5 WHERE id = ?1",
+                     "UPDATE db SET history = ?2, seq = ?3, time = ?4, sessions = ?5, last_session = ?6 "
+                     "WHERE id = ?1",
                      "committing to"};
   Statement update_{connection_,
                     "UPDATE db SET history = ?2, seq = ?3, time = ?4, floor = ?5, fence = ?6 WHERE id = ?1",
@@ -93,8 +96,9 @@ class Databases {
 class Sessions {
  public:
   explicit Sessions(Connection& connection) : connection_(connection) {}
-  std::optional<SessionRecord> find(std::int64_t database, const SessionId& id);
-  /// `is_new`: find() found nothing. Counts in `row.sessions` and evicts by §3.8.
+  std::optional<SessionRecord> find(const DatabaseRow& row, const SessionId& id);
+  /// `is_new`: find() found nothing. Sets `row.last_session`, counts in `row.sessions` and evicts by §3.8;
+  /// advance() writes the row.
   void save(DatabaseRow& row, const SessionId& id, const SessionRecord& record, bool is_new);
 
  private:
@@ -109,10 +113,7 @@ class Sessions {
                     "INSERT INTO session(db, id, number, hash, outcomes, history, seq, used_at) "
                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                     "recording a session in"};
-  Statement update_{connection_,
-                    "UPDATE session SET number = ?3, hash = ?4, outcomes = ?5, history = ?6, seq = ?7, "
-                    "used_at = ?8 WHERE db = ?1 AND id = ?2",
-                    "recording a session in"};
+  Statement erase_{connection_, "DELETE FROM session WHERE db = ?1 AND id = ?2", "recording a session in"};
   Statement expire_{connection_, "DELETE FROM session WHERE db = ?1 AND used_at < ?2",
                     "forgetting sessions in"};
   Statement evict_{connection_,

@@ -37,7 +37,7 @@ bool GroupCommit::apply(Group& group) {
   log_.discard();
   std::optional<DatabaseRow> found = databases_.find(group.database);
   std::optional<SessionRecord> last;
-  if (found) last = sessions_.find(found->id, group.session);
+  if (found) last = sessions_.find(*found, group.session);
   if (judge_session(last ? &*last : nullptr, group) == SessionVerdict::recorded) {
     group.outcomes = std::move(last->outcomes);
     group.at = last->at;
@@ -171,7 +171,7 @@ bool GroupCommit::write_one(std::int64_t database, const Write& write, View key,
 bool GroupCommit::recall(Group& group) {
   const std::optional<DatabaseRow> row = databases_.find(group.database);
   if (!row) return false;
-  std::optional<SessionRecord> last = sessions_.find(row->id, group.session);
+  std::optional<SessionRecord> last = sessions_.find(*row, group.session);
   if (!last || last->number != group.number || last->content_hash != group.content_hash) return false;
   group.outcomes = std::move(last->outcomes);
   group.at = last->at;

@@ -92,6 +92,18 @@ Connection& Maintenance::connection() {
 }
 
 void Maintenance::checkpoint() {
+  copy_log();
+  {
+    const std::lock_guard lock(mutex_);
+    if (copied_frames_ == frames_) return;
+  }
+  // What came meanwhile is copied with writers held up: only a log that was copied whole is written from its
+  // beginning again, and a log that grows costs every commit an update of the file's size.
+  const Writer::Turn turn = writer_.take(environment_.clock->steady_now() + kTurnPatience);
+  copy_log();
+}
+
+void Maintenance::copy_log() {
   int frames = 0;
   int copied = 0;
   const int result =

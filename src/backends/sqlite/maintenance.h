@@ -38,10 +38,10 @@ class Maintenance {
   bool has_work() const { return stopping_ || freeing_ || checkpoint_due(); }
   bool checkpoint_due() const;
   void checkpoint();
+  void copy_log();
   void truncate();
   bool free_some();
   Connection& connection();
-  std::int64_t frames_to_bytes(std::int64_t frames) const;
 
   Writer& writer_;
   const std::string path_;

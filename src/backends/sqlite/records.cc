@@ -26,6 +26,7 @@ class Decoder {
   Decoder(View bytes, const char* what) : rest_(bytes), what_(what) {}
 
   bool done() const { return rest_.empty(); }
+  View rest() const { return rest_; }
   std::uint64_t number() {
     std::uint64_t value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
@@ -124,6 +125,38 @@ std::vector<Outcome> decode_outcomes(View bytes, Position at) {
     if (outcome.committed()) outcome.seq = ++seq;
   }
   return outcomes;
+}
+
+Bytes session_key(const SessionId& id) {
+  Bytes key;
+  for (const std::uint64_t half : {id.first, id.second}) {
+    for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>((half >> shift) & 0xFF));
+  }
+  return key;
+}
+
+Bytes encode_session(const SessionId& id, const SessionRecord& record) {
+  Bytes bytes = session_key(id);
+  for (const std::uint64_t number : {record.number, record.content_hash, record.at.history, record.at.seq,
+                                     static_cast<std::uint64_t>(record.used_at_ms)}) {
+    append_number(bytes, number);
+  }
+  return bytes + encode_outcomes(record.outcomes);
+}
+
+StoredSession decode_session(View bytes) {
+  constexpr std::size_t kKeyBytes = 16;
+  Decoder decoder(bytes, "session");
+  StoredSession stored;
+  stored.key = decoder.bytes(kKeyBytes);
+  SessionRecord& record = stored.record;
+  record.number = decoder.number();
+  record.content_hash = decoder.number();
+  record.at.history = decoder.number();
+  record.at.seq = decoder.number();
+  record.used_at_ms = static_cast<UnixMs>(decoder.number());
+  record.outcomes = decode_outcomes(decoder.rest(), record.at);
+  return stored;
 }
 
 std::optional<Bytes> encode_fence(const Fence& fence) {

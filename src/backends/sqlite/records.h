@@ -1,6 +1,6 @@
-// The three values that are stored as one blob each: a row of the change log, the outcomes of a session's
-// last group, and a fence. Decoding checks everything and throws Error(corruption); it never reads past its
-// input.
+// The values that are stored as one blob each: a row of the change log, the outcomes of a session's last
+// group, a session, and a fence. Decoding checks everything and throws Error(corruption); it never reads past
+// its input.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "contract/head.h"
 #include "holdfast/backend.h"
 #include "holdfast/types.h"
 
@@ -40,6 +41,16 @@ bool for_each_commit(View row, const std::function<bool(Seq, const std::vector<V
 /// Outcomes are stored as the failed ones only: seqs follow from the position after the group.
 Bytes encode_outcomes(const std::vector<Outcome>& outcomes);
 std::vector<Outcome> decode_outcomes(View bytes, Position at);
+
+/// 16 bytes.
+Bytes session_key(const SessionId& id);
+struct StoredSession {
+  Bytes key;
+  SessionRecord record;
+};
+/// Begins with the key.
+Bytes encode_session(const SessionId& id, const SessionRecord& record);
+StoredSession decode_session(View bytes);
 
 /// An open fence is stored as nothing. Readable: "frozen 123 0 0 0 place".
 std::optional<Bytes> encode_fence(const Fence& fence);

@@ -6,8 +6,10 @@ namespace holdfast::sqlite {
 namespace {
 
 // Keys are BLOBs, so that they compare as unsigned bytes; values are TEXT where they are UTF-8 without NUL.
-// Entries have no index by version: it was measured to be the main cost, and the change log replaces it.
-// `db` is not referenced by foreign keys: a dropped database's rows outlive its row and are freed in steps.
+// The session that committed last is in `db`, whose row every commit writes anyway; the others are in
+// `session`. Entries have no index by version: it was measured to be the main cost, and the change log
+// replaces it. `db` is not referenced by foreign keys: a dropped database's rows outlive its row and are
+// freed in steps.
 constexpr const char* kFirstSchema = R"sql(
 CREATE TABLE db(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -17,7 +19,8 @@ CREATE TABLE db(
   time INTEGER NOT NULL,
   floor INTEGER NOT NULL,
   fence BLOB,
-  sessions INTEGER NOT NULL
+  sessions INTEGER NOT NULL,
+  last_session BLOB
 );
 CREATE TABLE dropped(id INTEGER PRIMARY KEY);
 CREATE TABLE body(id INTEGER PRIMARY KEY, bytes NOT NULL);

@@ -306,9 +306,9 @@ BackendFactory sqlite_factory() {
   factory.place_suffix = ".db";
   factory.options = {
       {"cache_size_bytes", Kind::integer, "8388608", "page cache of each connection", 65'536, 1ll << 40},
-      {"checkpoint_size_bytes", Kind::integer, "4194304",
+      {"checkpoint_size_bytes", Kind::integer, "41943040",
        "the write-ahead log is copied into the file when it has grown by this", 65'536, 1ll << 40},
-      {"log_limit_bytes", Kind::integer, "67108864",
+      {"log_limit_bytes", Kind::integer, "134217728",
        "the write-ahead log is cut off when it is larger than this, with writers held up", 65'536, 1ll << 40},
       {"readers", Kind::integer, "16", "read connections at most", 1, 1'000},
   };

@@ -245,16 +245,35 @@ TEST_F(SqliteBackend, KeepsTenThousandSessionsAndNoneOlderThanAnHourBeyondThem) 
   clients[0]->put("k", "v");
   connection.execute(
       "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) "
-      "INSERT INTO session SELECT db, CAST(printf('%016d', i) AS BLOB), 1, 1, outcomes, history, seq, "
-      "used_at "
-      "FROM session, n",
+      "INSERT INTO session SELECT id, CAST(printf('%016d', i) AS BLOB), 1, 1, x'01', history, seq, time "
+      "FROM db, n",
       "testing");
   connection.execute("UPDATE db SET sessions = 10000", "testing");
   clients[kClients - 2]->put("k", "v");
   clients[kClients - 1]->put("k", "v");
-  EXPECT_EQ(integer("SELECT count(*) FROM session"), 10'000);
+  EXPECT_EQ(integer("SELECT count(*) FROM session"), 9'999) << "and the one that committed last";
   EXPECT_EQ(integer("SELECT sessions FROM db"), 10'000);
-  EXPECT_EQ(integer("SELECT count(*) FROM session WHERE used_at > 1700000000000"), 2);
+  EXPECT_EQ(integer("SELECT count(*) FROM session WHERE used_at > 1700000000000"), 1);
+}
+
+TEST_F(SqliteBackend, KeepsTheRecordOfEverySessionWhoeverCommittedLast) {
+  const auto store = open_store(path_);
+  Client one(*store, "db", 1);
+  Client two(*store, "db", 2);
+  const Group first = one.put("a", "1");
+  const Group second = two.put("b", "2");
+  EXPECT_EQ(integer("SELECT count(*) FROM session"), 1);
+  for (const Group* group : {&first, &second, &first}) {
+    Group again = *group;
+    again.retry = true;
+    store->commit({&again, 1});
+    EXPECT_EQ(again.at, group->at);
+    EXPECT_EQ(again.outcomes, group->outcomes);
+  }
+  one.put("c", "3");
+  EXPECT_EQ(integer("SELECT count(*) FROM session"), 1);
+  EXPECT_EQ(integer("SELECT sessions FROM db"), 2);
+  EXPECT_TRUE(check_store(path_).ok());
 }
 
 TEST_F(SqliteBackend, NeverReusesTheNumberOfADroppedDatabaseAndFreesItsRows) {
@@ -273,7 +292,7 @@ TEST_F(SqliteBackend, NeverReusesTheNumberOfADroppedDatabaseAndFreesItsRows) {
   EXPECT_TRUE(eventually([&] { return integer("SELECT count(*) FROM dropped") == 0; }));
   EXPECT_EQ(integer("SELECT count(*) FROM entry"), 1);
   EXPECT_EQ(integer("SELECT count(*) FROM body"), 0);
-  EXPECT_EQ(integer("SELECT count(*) FROM session"), 1);
+  EXPECT_EQ(integer("SELECT count(*) FROM session"), 0);
   EXPECT_EQ(integer("SELECT id FROM db"), 2);
   EXPECT_TRUE(check_store(path_).ok());
 }
