@@ -117,7 +117,7 @@ TEST_F(Processes, MayCreateOneFileAtTheSameTime) {
 
 TEST_F(Processes, GetTurnsAtAFileThatAllOfThemWriteWithoutEnd) {
   constexpr std::size_t kProcesses = 16;
-
+  constexpr int kCommits = 150;
   Children children;
   for (std::size_t i = 0; i < kProcesses; ++i) {
     children.start_prepared([this, i]() -> std::function<Children::Result()> {
@@ -127,36 +127,38 @@ TEST_F(Processes, GetTurnsAtAFileThatAllOfThemWriteWithoutEnd) {
       return [store, client, i] {
         const auto clock = system_clock();
         Children::Result result;
-        const Deadline end = clock->steady_now() + 4s;
-        for (Deadline before = clock->steady_now(); before < end;) {
-          if (client->put("key" + std::to_string(i), "v").error) return Children::Result{-1, 0};
+        Seq last = 0;
+        Deadline before = clock->steady_now();
+        for (int commit = 0; commit < kCommits; ++commit) {
+          const Group group = client->put("key" + std::to_string(i), "v");
+          if (group.error) return Children::Result{-1, 0};
+          if (last != 0)
+            result.number = std::max(result.number, static_cast<std::int64_t>(group.at.seq - last));
+          last = group.at.seq;
           const Deadline now = clock->steady_now();
           result.longest_ms = std::max(result.longest_ms, to_ms(now - before));
-          ++result.number;
           before = now;
         }
         return result;
       };
     });
   }
-  std::int64_t total = 0;
-  std::int64_t fewest = INT64_MAX;
+  // How many commits passed between two of one process: a busy machine changes it little, starvation makes it
+  // nearly all that there are.
+  std::int64_t widest_gap = 0;
   std::int64_t longest_ms = 0;
   for (const Children::Result& result : children.run()) {
     ASSERT_GT(result.number, 0);
-    total += result.number;
-    fewest = std::min(fewest, result.number);
+    widest_gap = std::max(widest_gap, result.number);
     longest_ms = std::max(longest_ms, result.longest_ms);
   }
-  const std::int64_t fair = total / static_cast<std::int64_t>(kProcesses);
-  std::printf(
-      "%lld commits of %zu processes; the fewest of one %lld, a fair share %lld; longest wait %lld ms\n",
-      static_cast<long long>(total), kProcesses, static_cast<long long>(fewest), static_cast<long long>(fair),
-      static_cast<long long>(longest_ms));
+  std::printf("%d commits of each of %zu processes; at most %lld between two of one; longest wait %lld ms\n",
+              kCommits, kProcesses, static_cast<long long>(widest_gap), static_cast<long long>(longest_ms));
   RecordProperty("longest_wait_ms", std::to_string(longest_ms));
-  EXPECT_GE(fewest, fair / 10);
+  constexpr auto kTotal = static_cast<std::int64_t>(kProcesses * kCommits);
+  EXPECT_LE(widest_gap, kTotal * 4 / 5);
   const auto store = open_store(path_);
-  EXPECT_EQ(Client(*store, "shared").position().seq, static_cast<Seq>(total) + kProcesses);
+  EXPECT_EQ(Client(*store, "shared").position().seq, static_cast<Seq>(kTotal) + kProcesses);
   EXPECT_TRUE(check_store(path_).ok());
 }
 
