@@ -49,7 +49,7 @@ class ManualClock final : public Clock {
   void advance(std::chrono::milliseconds by);
   /// Moves the wall clock alone, also backwards, as an administrator or a bad time server would.
   void set_now_ms(UnixMs now_ms);
-  /// How many threads are in wait_until(): lets a test advance the clock only when somebody waits for it.
+  /// How many in wait_until() are not due yet: lets a test advance the clock only when somebody waits for it.
   std::size_t waiting();
 
  private:

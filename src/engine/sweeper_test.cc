@@ -275,10 +275,12 @@ class SweeperThread : public Sweeping {
   template <class Condition>
   void advance_until(Condition condition) {
     wait_until([&] {
-      if (condition()) return true;
-      // Asleep, or about to be: then it sees the new time at once.
-      if (world.clock->waiting() > 0) world.clock->advance(milliseconds(20));
-      return false;
+      while (!condition()) {
+        // At work, or due: were the clock to move on, hours could pass before a busy machine lets it run.
+        if (world.clock->waiting() == 0) return false;
+        world.clock->advance(milliseconds(20));
+      }
+      return true;
     });
   }
   /// Gives up after a minute of the machine's time.

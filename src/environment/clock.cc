@@ -1,5 +1,6 @@
 #include <time.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "holdfast/environment.h"
@@ -96,7 +97,9 @@ void ManualClock::set_now_ms(UnixMs now_ms) {
 
 std::size_t ManualClock::waiting() {
   const std::lock_guard guard(mutex_);
-  return waiters_.size();
+  const Deadline now(kManualStart + elapsed_);
+  return static_cast<std::size_t>(
+      std::ranges::count_if(waiters_, [&](const Waiter& waiter) { return waiter.deadline > now; }));
 }
 
 }  // namespace holdfast

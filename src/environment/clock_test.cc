@@ -104,6 +104,25 @@ TEST(ManualClock, AdvanceWakesWhoIsDueAndNobodyElse) {
   later_waiter.join();
 }
 
+TEST(ManualClock, WhoIsDueDoesNotCountAsWaitingThoughItHasNotWokenYet) {
+  ManualClock clock;
+  std::mutex mutex;
+  std::condition_variable condition;
+  const Deadline due = clock.steady_now() + milliseconds(10);
+  std::thread waiter([&] {
+    std::unique_lock lock(mutex);
+    while (clock.steady_now() < due) clock.wait_until(condition, lock, due);
+  });
+  while (clock.waiting() == 0) std::this_thread::yield();
+  std::unique_lock keeps_it_asleep(mutex);
+  std::thread advancer([&] { clock.advance(milliseconds(10)); });
+  while (clock.steady_now() < due) std::this_thread::yield();
+  EXPECT_EQ(clock.waiting(), 0u);
+  keeps_it_asleep.unlock();
+  advancer.join();
+  waiter.join();
+}
+
 // Every waiter is woken by the very advance() that makes it due, or the test hangs: nothing else wakes it.
 TEST(ManualClock, NoWakeUpIsLostHoweverAdvanceAndWaitMeet) {
   ManualClock clock;
