@@ -23,7 +23,8 @@ function(holdfast_library name)
                                             $<INSTALL_INTERFACE:include>
                                      PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(${name} PUBLIC Threads::Threads nlohmann_json::nlohmann_json
-                                PRIVATE SQLite::SQLite3 absl::btree absl::flat_hash_map absl::synchronization)
+                                PRIVATE SQLite::SQLite3 PkgConfig::sodium absl::btree absl::flat_hash_map
+                                        absl::synchronization)
   holdfast_warnings(${name})
 endfunction()
 
