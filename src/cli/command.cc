@@ -1,0 +1,98 @@
+#include "cli/command.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "cli/exit.h"
+
+namespace holdfast::cli {
+namespace {
+
+template <class Number>
+Number parsed(const std::string& text, const std::string& what) {
+  Number number{};
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem != std::errc{} || end != text.data() + text.size()) {
+    throw UsageError(what + " must be a " + (Number(-1) < 0 ? "whole number" : "number, 0 or above"));
+  }
+  return number;
+}
+
+}  // namespace
+
+bool Arguments::flag(const std::string& name) const { return values_.at(name).is_given; }
+bool Arguments::given(const std::string& name) const { return values_.at(name).is_given; }
+
+const std::string& Arguments::text(const std::string& name) const { return values_.at(name).texts.at(0); }
+
+std::optional<std::string> Arguments::optional_text(const std::string& name) const {
+  const Value& value = values_.at(name);
+  if (value.texts.empty()) return std::nullopt;
+  return value.texts.front();
+}
+
+std::uint64_t Arguments::number(const std::string& name) const {
+  return parsed<std::uint64_t>(text(name), name);
+}
+
+std::int64_t Arguments::integer(const std::string& name) const {
+  return parsed<std::int64_t>(text(name), name);
+}
+
+std::optional<std::int64_t> Arguments::optional_duration_ms(const std::string& name) const {
+  const std::optional<std::string> value = optional_text(name);
+  if (!value) return std::nullopt;
+  return parse_duration_ms(*value, name);
+}
+
+const std::vector<std::string>& Arguments::list(const std::string& name) const {
+  return values_.at(name).texts;
+}
+
+void Arguments::set(const std::string& name, std::vector<std::string> values, bool is_given) {
+  values_[name] = {std::move(values), is_given};
+}
+
+const Command* CommandTree::find(const std::string& path) const {
+  const auto found = std::ranges::find(commands, path, &Command::path);
+  return found == commands.end() ? nullptr : &*found;
+}
+
+const CommandGroup* CommandTree::find_group(const std::string& name) const {
+  const auto found = std::ranges::find(groups, name, &CommandGroup::name);
+  return found == groups.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> CommandTree::words_after(const std::string& group) const {
+  std::vector<std::string> words;
+  if (group.empty()) {
+    for (const CommandGroup& each : groups) words.push_back(each.name);
+  }
+  for (const Command& command : commands) {
+    const std::size_t space = command.path.find(' ');
+    const std::string first = space == std::string::npos ? "" : command.path.substr(0, space);
+    if (first == group)
+      words.push_back(space == std::string::npos ? command.path : command.path.substr(space + 1));
+  }
+  return words;
+}
+
+std::int64_t parse_duration_ms(const std::string& text, const std::string& what) {
+  struct Unit {
+    const char* name;
+    std::int64_t milliseconds;
+  };
+  static constexpr Unit kUnits[] = {
+      {"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
+  std::int64_t count = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const std::string unit(end, text.data() + text.size());
+  for (const Unit& each : kUnits) {
+    const bool fits =
+        problem == std::errc{} && count > 0 && count <= 36'500 * (86'400'000 / each.milliseconds);
+    if (unit == each.name && fits) return count * each.milliseconds;
+  }
+  throw UsageError(what + " must be a time such as 250ms, 10s, 5m, 2h or 3d, up to 100 years");
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,32 @@
+#include "cli/command_tree.h"
+
+#include <utility>
+
+namespace holdfast::cli {
+
+CommandTree command_tree() {
+  CommandTree tree;
+  tree.groups = {{"kv", "key-value pairs"},
+                 {"events", "event streams"},
+                 {"tables", "tables of documents"},
+                 {"import", "data of other programs"},
+                 {"db", "the entries of a database, and the databases of a store"}};
+  for (auto commands : {kv_commands, events_commands, tables_commands, db_commands, db_store_commands,
+                        transfer_commands, bench_commands, completion_commands}) {
+    for (Command& command : commands()) tree.commands.push_back(std::move(command));
+  }
+  return tree;
+}
+
+const std::vector<Argument>& shared_options() {
+  using Kind = Argument::Kind;
+  static const std::vector<Argument> kOptions = {
+      {"--store", "the store's URL, or @FILE for a file that holds it [HOLDFAST_STORE]", Kind::text, "URL"},
+      {"--db", "the database [HOLDFAST_DB]", Kind::text, "NAME"},
+      {"--json", "print one JSON object per line", Kind::flag},
+      {"--help", "print this help", Kind::flag},
+  };
+  return kOptions;
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,144 @@
+#include "cli/context.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+#include "cli/exit.h"
+
+namespace holdfast::cli {
+namespace {
+
+volatile std::sig_atomic_t interrupt_count = 0;
+
+bool is_terminal(int descriptor) {
+  const char* term = std::getenv("TERM");
+  return isatty(descriptor) == 1 && (term == nullptr || std::strcmp(term, "dumb") != 0);
+}
+
+OutputOptions output_options(bool json) {
+  OutputOptions options;
+  options.json = json;
+  options.is_terminal = isatty(STDOUT_FILENO) == 1;
+  const char* no_color = std::getenv("NO_COLOR");
+  options.color = is_terminal(STDOUT_FILENO) && (no_color == nullptr || *no_color == '\0');
+  if (winsize size{}; options.is_terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+    options.width = size.ws_col;
+  return options;
+}
+
+}  // namespace
+
+Context::Context(Globals globals)
+    : globals_(std::move(globals)),
+      environment_(Environment{}.completed()),
+      started_at_(environment_.clock->steady_now()),
+      out_(stdout, output_options(globals_.json)) {}
+
+const std::string& Context::url() const {
+  if (globals_.store_url.empty()) {
+    throw UsageError(
+        "which store? give --store URL or set HOLDFAST_STORE, for example "
+        "HOLDFAST_STORE=sqlite:data/store.db");
+  }
+  return globals_.store_url;
+}
+
+const std::string& Context::database_name() const {
+  if (globals_.database.empty()) {
+    throw UsageError("which database? give --db NAME or set HOLDFAST_DB; `holdfast db ls` lists them");
+  }
+  return globals_.database;
+}
+
+Store& Context::store() {
+  if (!store_) {
+    StoreOptions options;
+    options.environment = environment_;
+    options.sweeper = false;
+    store_ = Store::open(url(), options);
+  }
+  return *store_;
+}
+
+Database Context::database() { return store().database(database_name()); }
+
+bool Context::shows_progress() const { return !globals_.json && is_terminal(STDERR_FILENO); }
+
+std::int64_t Context::elapsed_ms() const {
+  using std::chrono::milliseconds;
+  return std::chrono::duration_cast<milliseconds>(environment_.clock->steady_now() - started_at_).count();
+}
+
+void Context::confirm(const std::string& question, bool is_yes_given) {
+  if (is_yes_given) return;
+  if (isatty(STDIN_FILENO) != 1)
+    throw UsageError(question + " Say so with --yes: there is no terminal to ask on");
+  std::fprintf(stderr, "%s Type yes to go on: ", question.c_str());
+  std::fflush(stderr);
+  std::string answer;
+  for (int c = std::getchar(); c != EOF && c != '\n'; c = std::getchar()) answer += static_cast<char>(c);
+  check_interrupt();
+  if (answer != "yes") throw Interrupted("nothing was done");
+}
+
+void Context::note(const std::string& text) {
+  out_.flush();
+  std::fprintf(stderr, "%s\n", text.c_str());
+}
+
+void Context::check_interrupt(const std::string& how_to_go_on) const {
+  if (interrupted()) throw Interrupted(how_to_go_on);
+}
+
+void listen_for_interrupts() {
+  struct sigaction action{};
+  action.sa_handler = [](int number) {
+    interrupt_count = interrupt_count + 1;
+    if (interrupt_count > 1) _exit(128 + number);
+  };
+  // Without SA_RESTART, so that a read of the standard input ends too.
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  struct sigaction ignore{};
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &ignore, nullptr);
+}
+
+bool interrupted() { return interrupt_count > 0; }
+
+std::string url_of(const std::string& given) {
+  if (!given.starts_with('@')) return given;
+  std::string url = read_whole(given.substr(1), 1 << 16);
+  while (!url.empty() && std::string(" \r\n\t").find(url.back()) != std::string::npos) url.pop_back();
+  return url;
+}
+
+Bytes read_whole(const std::string& path, std::size_t limit_bytes) {
+  const bool is_standard_input = path == "-";
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> opened(
+      is_standard_input ? nullptr : std::fopen(path.c_str(), "rb"),
+      [](std::FILE* file) { return file == nullptr ? 0 : std::fclose(file); });
+  std::FILE* file = is_standard_input ? stdin : opened.get();
+  if (file == nullptr) throw UsageError("cannot read " + path + ": " + std::strerror(errno));
+  Bytes bytes;
+  char buffer[1 << 16];
+  for (;;) {
+    const std::size_t size = std::fread(buffer, 1, sizeof buffer, file);
+    bytes.append(buffer, size);
+    if (bytes.size() > limit_bytes) {
+      throw UsageError("the value has more than " + std::to_string(limit_bytes) +
+                       " bytes, the most that is allowed here");
+    }
+    if (interrupted()) throw Interrupted("");
+    if (size == 0) break;
+  }
+  if (std::ferror(file) != 0) throw UsageError("cannot read " + path + ": " + std::strerror(errno));
+  return bytes;
+}
+
+}  // namespace holdfast::cli

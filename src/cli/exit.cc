@@ -1,0 +1,59 @@
+#include "cli/exit.h"
+
+namespace holdfast::cli {
+
+int exit_code(Code code) { return kExitFirstCode + static_cast<int>(code); }
+
+const char* advice(Code code) {
+  switch (code) {
+    case Code::invalid_argument:
+      return "a value is not allowed; the message says what is";
+    case Code::not_found:
+      return "there is no such thing; `holdfast db ls` and `holdfast db scan` show what there is";
+    case Code::already_exists:
+      return "choose another name, or remove what is there first";
+    case Code::conflict:
+      return "somebody else changed it meanwhile; read it again and retry";
+    case Code::capability_missing:
+      return "this kind of store cannot do that; use another one";
+    case Code::unavailable:
+      return "try again in a moment; look at the store if it stays so";
+    case Code::timeout:
+      return "the outcome may be unknown; look before you repeat, or allow more time with ?timeout_ms= in "
+             "the URL";
+    case Code::corruption:
+      return "the data are damaged; run `holdfast db check`, then restore a copy or `holdfast db repair`";
+    case Code::permission_denied:
+      return "give this user the right to do so";
+    case Code::compacted:
+      return "the change log no longer reaches back that far; start again from a scan";
+    case Code::history_changed:
+      return "the database was replaced meanwhile; start again";
+    case Code::session_conflict:
+      return "run the command again";
+    case Code::clock_skew:
+      return "set this machine's clock, or the store option clock_skew_limit_ms";
+    case Code::moved:
+      return "open the database at its new place";
+    case Code::closed:
+      return "the store was closed; run the command again";
+    case Code::internal:
+      return "this is a bug in Holdfast; please report it with the message";
+  }
+  return "";
+}
+
+std::vector<ExitCodeRow> exit_codes() {
+  std::vector<ExitCodeRow> rows = {
+      {kExitSuccess, "success", "done"},
+      {kExitNo, "no", "done, and the answer is no: digests differ, a check found problems, a case failed"},
+      {kExitUsage, "usage", "the command line makes no sense; nothing was done"}};
+  for (int i = 0; i <= static_cast<int>(Code::internal); ++i) {
+    const Code code = static_cast<Code>(i);
+    rows.push_back({exit_code(code), name(code), advice(code)});
+  }
+  rows.push_back({kExitInterrupted, "interrupted", "ended by Ctrl-C; nothing is left half done"});
+  return rows;
+}
+
+}  // namespace holdfast::cli

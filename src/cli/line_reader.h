@@ -1,0 +1,37 @@
+// Lines of a file or of the standard input, in bounded memory.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace holdfast::cli {
+
+class LineReader {
+ public:
+  /// "-" is the standard input. Throws UsageError if it cannot be opened.
+  explicit LineReader(const std::string& path, std::string how_to_go_on = "");
+
+  /// Without its end; nothing at the end of the text. A last line without an end counts if `is_lenient`.
+  /// Throws invalid_argument for a line of more than 16 MiB, Interrupted after Ctrl-C.
+  std::optional<std::string> next(bool is_lenient = true);
+  /// Where the line after the last one begins.
+  std::uint64_t offset() const { return offset_; }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const {
+      if (file != stdin) std::fclose(file);
+    }
+  };
+  std::unique_ptr<std::FILE, Close> file_;
+  const std::string how_to_go_on_;
+  std::string buffer_;
+  std::size_t at_ = 0;
+  std::uint64_t offset_ = 0;
+  std::uint64_t number_ = 0;
+};
+
+}  // namespace holdfast::cli

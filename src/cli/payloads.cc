@@ -1,0 +1,51 @@
+#include "cli/payloads.h"
+
+#include "cli/exit.h"
+
+namespace holdfast::cli {
+
+using Kind = Argument::Kind;
+
+std::vector<Argument> payload_arguments() {
+  return {{.name = "VALUE", .help = "JSON; what is no JSON is taken as a string"},
+          {"--file", "take the value from a file, or with - from the standard input", Kind::file},
+          {"--string", "the value is a string, even if it looks like JSON", Kind::flag},
+          {"--bytes", "the value is raw bytes", Kind::flag}};
+}
+
+Payload payload_of(const Arguments& arguments) {
+  const auto value = arguments.optional_text("VALUE");
+  const auto file = arguments.optional_text("--file");
+  if (value.has_value() == file.has_value()) {
+    throw UsageError("give the value as VALUE, or by --file FILE, where - is the standard input");
+  }
+  if (arguments.flag("--string") && arguments.flag("--bytes"))
+    throw UsageError("--string or --bytes, not both");
+  Bytes text = file ? read_whole(*file, limits::kPayloadBytes) : *value;
+  if (arguments.flag("--bytes")) return Payload::bytes(std::move(text));
+  if (arguments.flag("--string")) return Payload(text);
+  // A file is written by a program, which means what it writes.
+  if (file) return Payload::parse(text);
+  try {
+    return Payload::parse(text);
+  } catch (const Error&) {
+    return Payload(text);
+  }
+}
+
+Cell payload_cell(const Payload& payload) {
+  return payload.is_json() ? Cell::json(payload.text()) : Cell::bytes(payload.text());
+}
+
+void print_payload(Context& context, const Payload& payload) {
+  context.out().raw(payload.text());
+  if (context.out().options().is_terminal && !payload.text().ends_with('\n')) context.out().raw("\n");
+}
+
+std::vector<Argument> list_arguments(const std::string& what) {
+  return {{.name = "PREFIX", .help = "only " + what + " that start with this"},
+          {"--limit", "at most so many; 0: all", Kind::number, "COUNT", "100"},
+          {"--reverse", "from the last to the first", Kind::flag}};
+}
+
+}  // namespace holdfast::cli
