@@ -58,9 +58,9 @@ Bytes list_range(const Database& database, Range range, View keys_prefix, const 
   }
   std::size_t items = 0;
   std::size_t bytes = 0;
-  for (;;) {
-    // One more than wanted tells whether there is more.
-    Page page = database.scan(range, {.limit = options.limit - items + 1, .reverse = options.reverse});
+  // One more than wanted tells whether there is more; where many are passed over, more are asked for.
+  for (std::size_t asked = options.limit + 1;; asked = std::min(2 * asked, limits::kScanEntries)) {
+    Page page = database.scan(range, {.limit = asked, .reverse = options.reverse});
     for (std::size_t i = 0; i < page.entries.size(); ++i) {
       Entry& entry = page.entries[i];
       const Bytes user_key = entry.key.substr(keys_prefix.size());
