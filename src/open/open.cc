@@ -71,7 +71,9 @@ StoreOptions with_url(StoreOptions options, const OpenPlan& plan) {
 
 std::shared_ptr<Store> Store::open(View url, StoreOptions options) {
   options = with_url(std::move(options), plan(Url::parse(url)));
-  return open(open_backend(url, options.environment), std::move(options));
+  // Two statements: in one call the options could be moved from before the backend is opened with them.
+  auto backend = open_backend(url, options.environment);
+  return open(std::move(backend), std::move(options));
 }
 
 }  // namespace holdfast

@@ -5,6 +5,7 @@
 #include "holdfast/maintenance.h"
 #include "holdfast/store.h"
 #include "open/registry.h"
+#include "tests/support/simulated_file_system.h"
 
 namespace holdfast {
 namespace {
@@ -84,6 +85,17 @@ TEST(StoreOpen, TakesAUrl) {
   const auto store = Store::open("memory:");
   store->database("agents").put("k", "v");
   EXPECT_EQ(store->database("agents").get("k")->value, "v");
+}
+
+TEST(StoreOpen, GivesTheBackendTheEnvironmentOfTheOptions) {
+  const auto files = SimulatedFileSystem::make({});
+  StoreOptions options;
+  options.environment.files = files;
+  options.sweeper = false;
+  // On the machine's own files nobody can make this folder.
+  const auto store = Store::open("file:///proc/holdfast", options);
+  store->database("agents").put("k", "v");
+  EXPECT_FALSE(files->paths().empty());
 }
 
 TEST(StoreOpen, LetsTheUrlWinOverTheCodeAndTheCodeOverTheDefaults) {
