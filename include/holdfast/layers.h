@@ -42,7 +42,8 @@ struct Faults {
       0;  ///< reports unknown_outcome and passes the commit on later, after other commits
   std::chrono::milliseconds max_delay{5};
 };
-std::unique_ptr<Backend> faulty(std::unique_ptr<Backend> inner, Faults faults, Environment environment);
+std::unique_ptr<Backend> faulty(std::unique_ptr<Backend> inner, Faults faults,
+                                const Environment& environment);
 
 /// What one operation of a metered backend has cost so far.
 struct CallMetrics {
@@ -77,7 +78,7 @@ class Metrics {
 };
 
 /// Counts and times every call into `metrics`.
-std::unique_ptr<Backend> metered(std::unique_ptr<Backend> inner, Environment environment,
+std::unique_ptr<Backend> metered(std::unique_ptr<Backend> inner, const Environment& environment,
                                  std::shared_ptr<Metrics> metrics);
 
 }  // namespace holdfast

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <functional>
 
+#include "tests/support/code_of.h"
+
 namespace holdfast {
 namespace {
 
+using testing_support::code_of;
 using State = Fence::State;
 
 constexpr std::uint64_t kToken = 99;
@@ -27,16 +30,6 @@ Fence fence_of(State state, std::uint64_t token = kToken) {
   fence.token = token;
   if (state == State::moved) fence.place = "elsewhere";
   return fence;
-}
-
-Code code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return Code::internal;
 }
 
 ReadRequest read_of(std::uint64_t history, std::uint64_t token = 0, UnixMs now_ms = 1000) {

@@ -6,6 +6,9 @@
 
 namespace holdfast {
 
+/// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(View text);
+
 void validate_database_name(View name);
 /// `engine` lets keys through that begin with '!'.
 void validate_key(View key, bool engine = false);

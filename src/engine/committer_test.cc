@@ -24,6 +24,21 @@ struct Answer {
   std::optional<Error> error;
 };
 
+/// Holds one commit call back from within its step.
+class HeldCall {
+ public:
+  void hold() {
+    entered_.set_value();
+    leave_.get_future().wait();
+  }
+  void wait_until_held() { entered_.get_future().wait(); }
+  void release() { leave_.set_value(); }
+
+ private:
+  std::promise<void> entered_;
+  std::promise<void> leave_;
+};
+
 class CommitterTest : public testing::Test, public ScriptedWorld {
  protected:
   /// A caller with a thread of its own.
@@ -198,12 +213,10 @@ TEST_F(CommitterTest, ACallerWhoseBatchWasNotSentGetsTimeoutWithNothingApplied) 
 TEST_F(CommitterTest, AFollowerOfASlowCallLeavesAtItsDeadline) {
   know();
   auto first = occupy();
-  // The next call, with both batches, is held back by its step; `entered` says that it is there.
-  std::promise<void> entered;
-  std::promise<void> leave;
+  // The next call, with both batches, is held back by its step.
+  HeldCall call;
   backend->script([&](ScriptedBackend& scripted, std::span<Group> groups) {
-    entered.set_value();
-    leave.get_future().wait();
+    call.hold();
     scripted.inner().commit(groups);
   });
   auto leader = commit(put("a"), milliseconds(60'000));
@@ -212,13 +225,13 @@ TEST_F(CommitterTest, AFollowerOfASlowCallLeavesAtItsDeadline) {
   wait_for_queued(2);
   backend->release();
   first.get();
-  entered.get_future().wait();
+  call.wait_until_held();
   clock->advance(milliseconds(51));
   const Answer answer = follower.get();
   ASSERT_TRUE(answer.error);
   EXPECT_EQ(answer.error.value().code(), Code::timeout);
   EXPECT_EQ(answer.error.value().retry(), Retry::unknown_outcome);
-  leave.set_value();
+  call.release();
   EXPECT_TRUE(leader.get().outcome.value().committed());
   EXPECT_TRUE(handle().get("b")) << "it was sent, and may be applied";
 }
@@ -226,11 +239,9 @@ TEST_F(CommitterTest, AFollowerOfASlowCallLeavesAtItsDeadline) {
 TEST_F(CommitterTest, AnotherCallerGoesOnWhenTheLeadersDeadlineHasPassed) {
   know();
   auto first = occupy();
-  std::promise<void> entered;
-  std::promise<void> leave;
+  HeldCall call;
   backend->script([&](ScriptedBackend& scripted, std::span<Group> groups) {
-    entered.set_value();
-    leave.get_future().wait();
+    call.hold();
     lose_answer(scripted, groups);
   });
   auto leader = commit(put("a"), milliseconds(50));
@@ -239,9 +250,9 @@ TEST_F(CommitterTest, AnotherCallerGoesOnWhenTheLeadersDeadlineHasPassed) {
   wait_for_queued(2);
   backend->release();
   first.get();
-  entered.get_future().wait();
+  call.wait_until_held();
   clock->advance(milliseconds(51));
-  leave.set_value();
+  call.release();
   EXPECT_EQ(leader.get().error.value().retry(), Retry::unknown_outcome);
   EXPECT_TRUE(follower.get().outcome.value().committed());
   const auto calls = backend->calls();

@@ -2,12 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <map>
 #include <string>
 
 #include "engine/engine_keys.h"
 #include "engine/engine_test_support.h"
+#include "tests/support/settings.h"
 
 namespace holdfast {
 namespace {
@@ -127,10 +127,7 @@ class Replay {
 };
 
 TEST(DigestUnderWriters, ends_and_is_exact_at_its_position_though_every_call_meets_a_new_commit) {
-  const char* given = std::getenv("HOLDFAST_SEED");
-  const std::uint64_t seed = given ? std::strtoull(given, nullptr, 10) : system_random()->next();
-  std::printf("HOLDFAST_SEED=%llu\n", static_cast<unsigned long long>(seed));
-  const auto random = seeded_random(seed);
+  const auto random = seeded_random(testing_support::seed_of_this_run());
   for (int round = 0; round < 50; ++round) {
     TestWorld world;
     Replay replay;

@@ -9,32 +9,31 @@
 #include <vector>
 
 #include "backends/memory/memory_backend.h"
+#include "contract/forwarding.h"
 #include "engine/engine.h"
 #include "holdfast/store.h"
 
 namespace holdfast {
 
 /// Thread-safe, except that `fail` is set before the calls that it concerns.
-class SharedBackend final : public Backend {
+class SharedBackend final : public ForwardingBackend {
  public:
-  explicit SharedBackend(std::shared_ptr<Backend> inner) : inner_(std::move(inner)) {}
+  using ForwardingBackend::ForwardingBackend;
 
   /// Called with the name of every call before it is passed on; may throw, or do something first.
   std::function<void(View call, View database)> before_call;
   /// Called when a call has been answered.
   std::function<void(View call, View database)> after_call;
 
-  const Traits& traits() const override { return inner_->traits(); }
-  std::size_t lane(View database) const override { return inner_->lane(database); }
   ReadAnswer read(View database, const ReadRequest& request) override {
     const Passing passing(*this, "read", database);
-    return inner_->read(database, request);
+    return inner().read(database, request);
   }
   void commit(std::span<Group> groups) override {
     for (Group& group : groups) {
       try {
         const Passing passing(*this, "commit", group.database);
-        inner_->commit({&group, 1});
+        inner().commit({&group, 1});
       } catch (const Error& error) {
         group.error = error;
       }
@@ -42,31 +41,24 @@ class SharedBackend final : public Backend {
   }
   Changes changes(View database, const ChangesRequest& request) override {
     const Passing passing(*this, "changes", database);
-    return inner_->changes(database, request);
+    return inner().changes(database, request);
   }
   void compact(View database, Seq before, Deadline deadline) override {
     const Passing passing(*this, "compact", database);
-    inner_->compact(database, before, deadline);
-  }
-  bool fence(View database, const Fence& expected, const Fence& next, Deadline deadline) override {
-    return inner_->fence(database, expected, next, deadline);
+    inner().compact(database, before, deadline);
   }
   std::vector<Bytes> databases(View prefix, View after, std::size_t limit, Deadline deadline) override {
     const Passing passing(*this, "databases", {});
-    return inner_->databases(prefix, after, limit, deadline);
-  }
-  bool drop(View database, std::uint64_t history, Deadline deadline) override {
-    return inner_->drop(database, history, deadline);
+    return inner().databases(prefix, after, limit, deadline);
   }
   ExpiredAnswer expired(UnixMs now_ms, std::size_t limit, Deadline deadline) override {
     const Passing passing(*this, "expired", {});
-    return inner_->expired(now_ms, limit, deadline);
+    return inner().expired(now_ms, limit, deadline);
   }
   std::vector<std::size_t> wait(std::span<const Cursor> cursors, Deadline deadline) override {
     const Passing passing(*this, "wait", {});
-    return inner_->wait(cursors, deadline);
+    return inner().wait(cursors, deadline);
   }
-  void wake() override { inner_->wake(); }
 
  private:
   class Passing {
@@ -86,8 +78,6 @@ class SharedBackend final : public Backend {
     const View call_;
     const View database_;
   };
-
-  const std::shared_ptr<Backend> inner_;
 };
 
 /// A memory backend under a manual clock, and stores on it that stand for processes.

@@ -6,11 +6,13 @@
 
 #include "engine/engine_keys.h"
 #include "engine/engine_test_support.h"
+#include "tests/support/code_of.h"
 
 namespace holdfast {
 namespace {
 
 using std::chrono::hours;
+using testing_support::code_of;
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
@@ -33,15 +35,6 @@ ByteSource source_of(Bytes bytes, std::size_t piece, std::function<void(std::siz
     at += part.size();
     return part;
   };
-}
-
-Code code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return Code::internal;
 }
 
 class ObjectEntries : public testing::Test {

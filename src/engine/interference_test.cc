@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <map>
 #include <set>
 #include <string>
@@ -11,7 +10,7 @@
 
 #include "contract/answer.h"
 #include "contract/head.h"
-#include "holdfast/environment.h"
+#include "tests/support/settings.h"
 
 namespace holdfast {
 namespace {
@@ -212,13 +211,8 @@ class RandomGroups {
   std::shared_ptr<Random> random_;
 };
 
-std::uint64_t seed_of_this_run() {
-  const char* given = std::getenv("HOLDFAST_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : system_random()->next();
-}
-
 TEST(Interference, JudgingAGroupAtOnceEqualsApplyingItsBatchesOneAfterAnother) {
-  const std::uint64_t seed = seed_of_this_run();
+  const std::uint64_t seed = testing_support::seed_of_this_run();
   SCOPED_TRACE("HOLDFAST_SEED=" + std::to_string(seed));
   RandomGroups random(seed);
   int admitted = 0;

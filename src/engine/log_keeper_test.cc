@@ -6,21 +6,14 @@
 
 #include "engine/engine_keys.h"
 #include "engine/engine_test_support.h"
+#include "tests/support/code_of.h"
 
 namespace holdfast {
 namespace {
 
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-Code code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return Code::internal;
-}
+using testing_support::code_of;
 
 TEST(LogSampling, knows_a_commit_that_is_at_least_so_old) {
   LogSamples samples;

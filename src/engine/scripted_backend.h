@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "backends/memory/memory_backend.h"
+#include "contract/forwarding.h"
 #include "engine/engine.h"
 #include "holdfast/store.h"
 
@@ -31,11 +32,12 @@ struct SentGroup {
 };
 
 /// Thread-safe.
-class ScriptedBackend final : public Backend {
+class ScriptedBackend final : public ForwardingBackend {
  public:
   using Step = std::function<void(ScriptedBackend&, std::span<Group>)>;
 
-  explicit ScriptedBackend(const Environment& environment) : inner_(memory_backend(environment)) {}
+  explicit ScriptedBackend(const Environment& environment) : ForwardingBackend(memory_backend(environment)) {}
+  using ForwardingBackend::inner;
 
   /// What the next commit calls do, in this order; when there is none they are passed on.
   void script(Step step) {
@@ -73,9 +75,7 @@ class ScriptedBackend final : public Backend {
     const std::scoped_lock lock(mutex_);
     return most_at_once_;
   }
-  Backend& inner() { return *inner_; }
 
-  const Traits& traits() const override { return inner_->traits(); }
   std::size_t lane(View database) const override { return database.starts_with("lane-b") ? 1 : 0; }
   ReadAnswer read(View database, const ReadRequest& request) override {
     {
@@ -83,7 +83,7 @@ class ScriptedBackend final : public Backend {
       ++reads_;
     }
     if (before_read) before_read(request);
-    return inner_->read(database, request);
+    return inner().read(database, request);
   }
   void commit(std::span<Group> groups) override {
     Step step;
@@ -106,36 +106,13 @@ class ScriptedBackend final : public Backend {
     if (step) {
       step(*this, groups);
     } else {
-      inner_->commit(groups);
+      inner().commit(groups);
     }
     const std::scoped_lock lock(mutex_);
     --inside_;
   }
-  Changes changes(View database, const ChangesRequest& request) override {
-    return inner_->changes(database, request);
-  }
-  void compact(View database, Seq before, Deadline deadline) override {
-    inner_->compact(database, before, deadline);
-  }
-  bool fence(View database, const Fence& expected, const Fence& next, Deadline deadline) override {
-    return inner_->fence(database, expected, next, deadline);
-  }
-  std::vector<Bytes> databases(View prefix, View after, std::size_t limit, Deadline deadline) override {
-    return inner_->databases(prefix, after, limit, deadline);
-  }
-  bool drop(View database, std::uint64_t history, Deadline deadline) override {
-    return inner_->drop(database, history, deadline);
-  }
-  ExpiredAnswer expired(UnixMs now_ms, std::size_t limit, Deadline deadline) override {
-    return inner_->expired(now_ms, limit, deadline);
-  }
-  std::vector<std::size_t> wait(std::span<const Cursor> cursors, Deadline deadline) override {
-    return inner_->wait(cursors, deadline);
-  }
-  void wake() override { inner_->wake(); }
 
  private:
-  const std::unique_ptr<Backend> inner_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Step> steps_;

@@ -12,28 +12,19 @@
 #include <vector>
 
 #include "engine/scripted_backend.h"
+#include "tests/support/code_of.h"
 
 namespace holdfast {
 namespace {
 
 using std::chrono::milliseconds;
+using testing_support::code_of;
 using Keys = std::vector<Bytes>;
 
 Keys keys_of(const Page& page) {
   Keys keys;
   for (const Entry& entry : page.entries) keys.push_back(entry.key);
   return keys;
-}
-
-template <class F>
-Code code_of(F&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return Code::internal;
 }
 
 class StoreTest : public testing::Test {

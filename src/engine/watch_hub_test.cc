@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <future>
 #include <map>
 #include <set>
@@ -12,12 +11,15 @@
 
 #include "engine/engine_test_support.h"
 #include "engine/watch_feed.h"
+#include "tests/support/code_of.h"
+#include "tests/support/settings.h"
 
 namespace holdfast {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing_support::code_of;
 
 class Watching : public testing::Test {
  protected:
@@ -213,15 +215,6 @@ TEST_F(Watching, cancel_ends_a_waiting_next_and_later_ones) {
   EXPECT_EQ(watch.next(world.in(seconds(100))), std::nullopt);
 }
 
-Code code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return Code::internal;
-}
-
 TEST_F(Watching, closing_the_store_ends_a_waiting_next_with_closed) {
   db.put("a", "");
   Watch watch = db.watch(Range::all(), db.position());
@@ -355,9 +348,7 @@ void expect_exact(const Session& session, const std::map<Seq, Bytes>& committed,
 }
 
 TEST(WatchStress, every_change_is_in_the_hint_that_covers_it_whatever_the_resume_position) {
-  const char* given = std::getenv("HOLDFAST_SEED");
-  const std::uint64_t seed = given ? std::strtoull(given, nullptr, 10) : system_random()->next();
-  std::printf("HOLDFAST_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  const std::uint64_t seed = testing_support::seed_of_this_run();
   constexpr std::uint64_t kWriters = 4, kWatchers = 9, kCommits = 1'000;
   const std::vector<Bytes> prefixes{"a/", "b/", "c/"};
 

@@ -12,21 +12,14 @@
 #include "environment/posix_error.h"
 #include "holdfast/environment.h"
 #include "holdfast/error.h"
+#include "tests/support/code_of.h"
 
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kBlockBytes = 4096;
+using testing_support::code_of;
 
-Code code_of(const auto& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  ADD_FAILURE() << "no error was thrown";
-  return Code::internal;
-}
+constexpr std::size_t kBlockBytes = 4096;
 
 std::string message_of(const auto& action) {
   try {

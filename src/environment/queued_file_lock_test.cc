@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -55,44 +56,51 @@ TEST_F(QueuedFileLocks, LetOneInAtATime) {
   EXPECT_EQ(turns, kThreads * kTurns);
 }
 
-TEST_F(QueuedFileLocks, GiveUpAtTheDeadlineAndCanBeAskedAgain) {
-  QueuedFileLock holder(path_, clock_);
-  ASSERT_TRUE(holder.acquire(in(1s)));
-  QueuedFileLock lock(path_, clock_);
-  EXPECT_FALSE(lock.acquire(in(20ms)));
-  EXPECT_FALSE(lock.acquire(in(20ms)));
-  holder.release();
-  EXPECT_TRUE(lock.acquire(in(60s)));
-  EXPECT_FALSE(holder.acquire(in(20ms)));
-}
-
-TEST_F(QueuedFileLocks, LeaveTheLockFreeForOthersAfterTheyGaveUp) {
-  QueuedFileLock holder(path_, clock_);
-  ASSERT_TRUE(holder.acquire(in(1s)));
-  QueuedFileLock lock(path_, clock_);
-  EXPECT_FALSE(lock.acquire(in(20ms)));
-  holder.release();
-  EXPECT_TRUE(holder.acquire(in(60s)));
-}
-
-TEST_F(QueuedFileLocks, AreReleasedWhenTheyAreDestroyed) {
-  QueuedFileLock lock(path_, clock_);
-  {
-    QueuedFileLock holder(path_, clock_);
-    ASSERT_TRUE(holder.acquire(in(1s)));
+/// Somebody else has the lock already.
+class HeldQueuedFileLocks : public QueuedFileLocks {
+ protected:
+  void SetUp() override {
+    QueuedFileLocks::SetUp();
+    holder_.emplace(path_, clock_);
+    ASSERT_TRUE(holder_->acquire(in(1s)));
   }
+  void TearDown() override {
+    holder_.reset();
+    QueuedFileLocks::TearDown();
+  }
+
+  std::optional<QueuedFileLock> holder_;
+};
+
+TEST_F(HeldQueuedFileLocks, GiveUpAtTheDeadlineAndCanBeAskedAgain) {
+  QueuedFileLock lock(path_, clock_);
+  EXPECT_FALSE(lock.acquire(in(20ms)));
+  EXPECT_FALSE(lock.acquire(in(20ms)));
+  holder_->release();
+  EXPECT_TRUE(lock.acquire(in(60s)));
+  EXPECT_FALSE(holder_->acquire(in(20ms)));
+}
+
+TEST_F(HeldQueuedFileLocks, LeaveTheLockFreeForOthersAfterTheyGaveUp) {
+  QueuedFileLock lock(path_, clock_);
+  EXPECT_FALSE(lock.acquire(in(20ms)));
+  holder_->release();
+  EXPECT_TRUE(holder_->acquire(in(60s)));
+}
+
+TEST_F(HeldQueuedFileLocks, AreReleasedWhenTheyAreDestroyed) {
+  QueuedFileLock lock(path_, clock_);
+  holder_.reset();
   EXPECT_TRUE(lock.acquire(in(1s)));
 }
 
-TEST_F(QueuedFileLocks, CanBeDestroyedWhileTheySitInTheQueue) {
-  QueuedFileLock holder(path_, clock_);
-  ASSERT_TRUE(holder.acquire(in(1s)));
+TEST_F(HeldQueuedFileLocks, CanBeDestroyedWhileTheySitInTheQueue) {
   {
     QueuedFileLock lock(path_, clock_);
     EXPECT_FALSE(lock.acquire(in(20ms)));
   }
-  holder.release();
-  EXPECT_TRUE(holder.acquire(in(60s)));
+  holder_->release();
+  EXPECT_TRUE(holder_->acquire(in(60s)));
 }
 
 TEST_F(QueuedFileLocks, NameTheFileThatCannotBeOpened) {

@@ -11,8 +11,8 @@
 #include <deque>
 #include <mutex>
 
+#include "contract/forwarding.h"
 #include "holdfast/layers.h"
-#include "layers/forwarding.h"
 
 namespace holdfast {
 namespace {
@@ -224,7 +224,8 @@ class FaultyBackend final : public ForwardingBackend {
 
 }  // namespace
 
-std::unique_ptr<Backend> faulty(std::unique_ptr<Backend> inner, Faults faults, Environment environment) {
+std::unique_ptr<Backend> faulty(std::unique_ptr<Backend> inner, Faults faults,
+                                const Environment& environment) {
   return std::make_unique<FaultyBackend>(std::move(inner), faults, environment);
 }
 

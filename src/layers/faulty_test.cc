@@ -3,9 +3,9 @@
 #include <future>
 #include <thread>
 
+#include "contract/forwarding.h"
 #include "holdfast/layers.h"
 #include "holdfast/open.h"
-#include "layers/forwarding.h"
 #include "layers/test_client.h"
 
 namespace holdfast {

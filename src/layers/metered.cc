@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "layers/forwarding.h"
+#include "contract/forwarding.h"
 
 namespace holdfast {
 namespace {
@@ -223,7 +223,7 @@ std::string Metrics::prometheus() const {
   return text;
 }
 
-std::unique_ptr<Backend> metered(std::unique_ptr<Backend> inner, Environment environment,
+std::unique_ptr<Backend> metered(std::unique_ptr<Backend> inner, const Environment& environment,
                                  std::shared_ptr<Metrics> metrics) {
   return std::make_unique<MeteredBackend>(std::move(inner), environment, std::move(metrics));
 }

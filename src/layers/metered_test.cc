@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "contract/forwarding.h"
 #include "holdfast/open.h"
-#include "layers/forwarding.h"
 #include "layers/test_client.h"
 
 namespace holdfast {

@@ -5,9 +5,9 @@
 #include <set>
 #include <thread>
 
+#include "contract/forwarding.h"
 #include "holdfast/layers.h"
 #include "holdfast/open.h"
-#include "layers/forwarding.h"
 #include "layers/test_client.h"
 
 namespace holdfast {

@@ -7,8 +7,8 @@
 #include "backends/file/file_backend.h"
 #include "backends/memory/memory_backend.h"
 #include "backends/sqlite/sqlite_backend.h"
+#include "contract/forwarding.h"
 #include "holdfast/limits.h"
-#include "layers/forwarding.h"
 
 namespace holdfast {
 namespace {
@@ -16,6 +16,7 @@ namespace {
 template <class Factory>
 std::vector<std::string> names_of(const std::vector<Factory>& factories, std::string Factory::* name) {
   std::vector<std::string> names;
+  names.reserve(factories.size());
   for (const Factory& factory : factories) names.push_back(factory.*name);
   return names;
 }

@@ -13,6 +13,20 @@ Fence importing(Position at = {}, UnixMs time_ms = 0) {
   return {Fence::State::importing, kToken, {}, at, time_ms};
 }
 
+/// The only one who may use a database that is being imported.
+Client importer_of(Run& run) {
+  Client client = run.client();
+  expect(client.fence(kOpen, importing()), "none -> importing");
+  client.token = kToken;
+  return client;
+}
+
+Write imported(View key, View value, Seq version, std::optional<UnixMs> expires_at_ms = {}) {
+  Write write = Write::put(key, value, expires_at_ms);
+  write.version = version;
+  return write;
+}
+
 /// What an import is opened to.
 Fence opened(Position at, UnixMs time_ms) { return {Fence::State::open, 0, {}, at, time_ms}; }
 
@@ -67,32 +81,23 @@ void states(Cases& cases) {
     expect(client.fence(kOpen, importing()), "none -> importing");
     expect_refused(client, Code::unavailable, "anybody");
     client.token = kToken;
-    Write write = Write::put("key", "1");
-    write.version = 77;
-    const Group group = client.send({{{}, {write}}});
+    const Group group = client.send({{{}, {imported("key", "1", 77)}}});
     expect_equal(group.outcomes, {{0, {}}}, "outcome of an import, which uses no seq");
     expect_equal(client.get("key"), Entry{"key", "1", 77, {}}, "entry with the version that it came with");
     expect_equal(client.position(), {0, 0}, "position while importing");
     expect(client.changes({0, 0}).items.empty(), "an import is not logged");
   });
   add_case(cases, "s7_1_an_import_takes_no_checks_and_demands_versions", [](Run& run) {
-    Client client = run.client();
-    client.fence(kOpen, importing());
-    client.token = kToken;
-    Write write = Write::put("key", "1");
-    write.version = 7;
-    expect_group_error(client.send(client.prepare({{{Check::absent("key")}, {write}}})),
+    Client client = importer_of(run);
+    expect_group_error(client.send(client.prepare({{{Check::absent("key")}, {imported("key", "1", 7)}}})),
                        Code::invalid_argument, "a batch with a check");
     expect_group_error(client.send(client.prepare({{{}, {Write::put("key", "1")}}})), Code::invalid_argument,
                        "a put without a version");
     expect_equal(client.value("key"), "(absent)", "the key");
   });
   add_case(cases, "s7_1_a_late_copy_of_an_imports_group_is_not_applied_once_it_is_open", [](Run& run) {
-    Client importer = run.client();
-    importer.fence(kOpen, importing());
-    importer.token = kToken;
-    Write write = Write::put("key", "imported");
-    write.version = 3;
+    Client importer = importer_of(run);
+    const Write write = imported("key", "imported", 3);
     const Group sent = importer.send({{{}, {write}}});
     expect(importer.fence(importing(), opened({909, 10}, kStartMs)), "importing -> open");
     Client client = run.client();
@@ -105,12 +110,8 @@ void states(Cases& cases) {
     expect_equal(client.value("key"), "newer", "the value after late copies");
   });
   add_case(cases, "s7_1_retries_of_an_import_are_answered_as_recorded", [](Run& run) {
-    Client client = run.client();
-    client.fence(kOpen, importing());
-    client.token = kToken;
-    Write write = Write::put("key", "1");
-    write.version = 7;
-    Group group = client.send({{{}, {write}}});
+    Client client = importer_of(run);
+    Group group = client.send({{{}, {imported("key", "1", 7)}}});
     client.send({{{}, {Write::erase("key")}}});
     group.retry = true;
     expect_group_error(client.send(group), Code::session_conflict, "a late retry of an import's group");
@@ -188,12 +189,8 @@ void transitions(Cases& cases) {
     expect(client.fence(kFrozen, kFrozen), "a fence compared with itself");
   });
   add_case(cases, "s7_2_opening_an_import_takes_over_history_seq_time_and_floor", [](Run& run) {
-    Client client = run.client();
-    client.fence(kOpen, importing());
-    client.token = kToken;
-    Write write = Write::put("key", "1", kStartMs + 500);
-    write.version = 41;
-    client.send({{{}, {write}}});
+    Client client = importer_of(run);
+    client.send({{{}, {imported("key", "1", 41, kStartMs + 500)}}});
     expect(client.fence(importing(), opened({0xABCDEF, 57}, kStartMs + 1'000)), "importing -> open");
     Client reader = run.client();
     const ReadAnswer answer = reader.read({.gets = {"key"}});
@@ -207,12 +204,8 @@ void transitions(Cases& cases) {
     expect(reader.fence(kOpen, kFrozen), "the fence is an ordinary open one now");
   });
   add_case(cases, "s7_2_an_import_can_be_given_up", [](Run& run) {
-    Client client = run.client();
-    client.fence(kOpen, importing());
-    client.token = kToken;
-    Write write = Write::put("key", "1");
-    write.version = 5;
-    client.send({{{}, {write}}});
+    Client client = importer_of(run);
+    client.send({{{}, {imported("key", "1", 5)}}});
     expect_equal(run.backend().databases(run.database(), {}, 5, far_deadline()), {client.database()},
                  "names");
     expect(!run.backend().drop(client.database(), 5, far_deadline()), "a drop with another history");
@@ -236,8 +229,7 @@ void moves(Cases& cases) {
     const ReadAnswer head = source.read({.scans = {{}}});
     std::vector<Write> writes;
     for (const Entry& entry : head.pages[0].entries) {
-      writes.push_back(Write::put(entry.key, entry.value, entry.expires_at_ms));
-      writes.back().version = entry.version;
+      writes.push_back(imported(entry.key, entry.value, entry.version, entry.expires_at_ms));
     }
     target.send({{{}, writes}});
     expect_equal(target.scan().entries, head.pages[0].entries, "entries of the target");

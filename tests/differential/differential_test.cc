@@ -4,6 +4,7 @@
 
 #include "differential/model_backend.h"
 #include "differential/program.h"
+#include "support/settings.h"
 #include "support/targets.h"
 
 namespace holdfast::differential {
@@ -39,7 +40,7 @@ class Differential : public testing::TestWithParam<testing_support::Target> {};
 TEST_P(Differential, random_programs_give_the_answers_of_the_model) {
   const std::uint64_t programs = testing_support::setting("HOLDFAST_PROGRAMS", GetParam().cheap ? 300 : 30);
   const std::uint64_t first = testing_support::setting("HOLDFAST_SEED", 1);
-  const std::uint64_t count = std::getenv("HOLDFAST_SEED") != nullptr ? 1 : programs;
+  const std::uint64_t count = testing_support::setting("HOLDFAST_SEED") ? 1 : programs;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const std::vector<Step> program = random_program(seed, kSteps);
     if (difference(program, GetParam()).empty()) continue;

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "tests/support/settings.h"
+
 namespace holdfast::faults {
 namespace {
 
@@ -263,11 +265,6 @@ CrashRun::Options options_of(const CrashCase& which) {
   return options;
 }
 
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
 }  // namespace
 
 std::string CrashCase::text() const {
@@ -374,7 +371,7 @@ void run_life(const CrashTarget& target, std::uint64_t seed) {
   }
 }
 
-std::uint64_t seeds_to_run(std::uint64_t usual) { return number_from_environment("HOLDFAST_SEEDS", usual); }
+std::uint64_t seeds_to_run(std::uint64_t usual) { return testing_support::setting("HOLDFAST_SEEDS", usual); }
 
 std::optional<CrashCase> case_to_replay() {
   const char* text = std::getenv("HOLDFAST_CRASH");

@@ -2,10 +2,9 @@
 // HOLDFAST_SEED one life; HOLDFAST_SEEDS says how many random ones there are.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "tests/faults/crash_suite.h"
 #include "tests/faults/file_target.h"
+#include "tests/support/settings.h"
 
 namespace holdfast::faults {
 namespace {
@@ -87,8 +86,8 @@ TEST(FileCrashes, random_cases_keep_every_acknowledged_commit) {
 }
 
 TEST(FileCrashes, random_lives_keep_every_acknowledged_commit) {
-  if (const char* seed = std::getenv("HOLDFAST_SEED")) {
-    run_life(file_target(), std::strtoull(seed, nullptr, 10));
+  if (const auto seed = testing_support::setting("HOLDFAST_SEED")) {
+    run_life(file_target(), *seed);
     return;
   }
   const std::uint64_t seeds = seeds_to_run(kUsualSeeds);

@@ -2,12 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <set>
 
 #include "tests/faults/crash_suite.h"
 #include "tests/faults/file_target.h"
+#include "tests/support/settings.h"
 
 namespace holdfast::faults {
 namespace {
@@ -16,9 +16,9 @@ constexpr std::uint64_t kUsualSeeds = 400;
 
 /// Runs `life` with many seeds, or with the one of HOLDFAST_SEED.
 void for_each_seed(const std::function<void(std::uint64_t)>& life) {
-  const char* one = std::getenv("HOLDFAST_SEED");
-  const std::uint64_t first = one == nullptr ? 1 : std::strtoull(one, nullptr, 10);
-  const std::uint64_t last = one == nullptr ? seeds_to_run(kUsualSeeds) : first;
+  const auto one = testing_support::setting("HOLDFAST_SEED");
+  const std::uint64_t first = one.value_or(1);
+  const std::uint64_t last = one.value_or(seeds_to_run(kUsualSeeds));
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     try {
       life(seed);
@@ -154,7 +154,7 @@ TEST(FileDamage, is_corruption_or_a_lost_tail_and_never_anything_else) {
   });
   RecordProperty("refused", static_cast<int>(refused));
   RecordProperty("cut", static_cast<int>(cut));
-  if (seeds_to_run(kUsualSeeds) >= kUsualSeeds && std::getenv("HOLDFAST_SEED") == nullptr) {
+  if (seeds_to_run(kUsualSeeds) >= kUsualSeeds && !testing_support::setting("HOLDFAST_SEED")) {
     EXPECT_GT(refused, kUsualSeeds / 10);
     EXPECT_GT(cut, 0u);
   }

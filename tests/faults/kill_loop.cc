@@ -24,7 +24,6 @@
 #include <iostream>
 #include <map>
 #include <optional>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -32,6 +31,7 @@
 
 #include "environment/xoshiro.h"
 #include "holdfast/store.h"
+#include "tests/support/settings.h"
 
 extern char** environ;
 
@@ -298,11 +298,6 @@ class KillLoop {
   std::uint64_t unchecked_ = 0;  ///< workers killed since the latest check
 };
 
-std::uint64_t random_seed() {
-  std::random_device device;
-  return device();
-}
-
 int usage() {
   std::cerr << "usage: kill_loop (--backend file|sqlite | --url URL) [--cycles N] [--seed N] [--threads N]\n";
   return 2;
@@ -332,10 +327,8 @@ int run_loop(Settings settings) {
 
 std::optional<Settings> parse(int count, char** words) {
   Settings settings;
-  settings.seed = random_seed();
-  if (const char* seed = std::getenv("HOLDFAST_SEED")) settings.seed = std::strtoull(seed, nullptr, 10);
-  if (const char* cycles = std::getenv("HOLDFAST_CYCLES"))
-    settings.cycles = std::strtoull(cycles, nullptr, 10);
+  settings.seed = testing_support::setting("HOLDFAST_SEED", system_random()->next());
+  settings.cycles = testing_support::setting("HOLDFAST_CYCLES", settings.cycles);
   for (int i = 1; i < count; ++i) {
     const std::string word = words[i];
     if (word == "--worker") {

@@ -8,6 +8,7 @@
 
 #include "histories/history.h"
 #include "histories/workload.h"
+#include "support/settings.h"
 #include "support/targets.h"
 
 namespace holdfast::histories {

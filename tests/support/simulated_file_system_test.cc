@@ -7,9 +7,12 @@
 #include <set>
 
 #include "holdfast/error.h"
+#include "tests/support/code_of.h"
 
 namespace holdfast {
 namespace {
+
+using testing_support::code_of;
 
 constexpr int kSeeds = 300;
 
@@ -38,16 +41,6 @@ void put_synced(FileSystem& disk, const std::string& path, View data) {
   file->write(0, data);
   file->sync();
   disk.sync_folder("/data");
-}
-
-Code code_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  ADD_FAILURE() << "no error was thrown";
-  return Code::internal;
 }
 
 /// Everything that `path` can hold after a power loss, by many seeds; "gone" if it can be missing.

@@ -40,7 +40,4 @@ class TemporaryFolder {
   std::string path_;
 };
 
-/// A number from the environment, or `otherwise`.
-std::uint64_t setting(const char* name, std::uint64_t otherwise);
-
 }  // namespace holdfast::testing_support

@@ -228,24 +228,11 @@ TEST_F(Checkpoint, survives_a_power_cut_in_any_of_its_calls) {
     close();
     open("?segment_size_bytes=65536");
   };
-  int acknowledged = 0;
-  run(acknowledged);
-  const std::uint64_t calls = files().calls();
-  for (std::uint64_t call = 1; call <= calls; ++call) {
-    new_disk(call);
-    files().power_loss_at(call);
-    acknowledged = 0;
-    try {
-      run(acknowledged);
-    } catch (const Error&) {
-      EXPECT_TRUE(files().power_is_lost());
-    }
-    power_cut();
-    open();
+  cut_power_at_every_call(run, [&](int acknowledged) {
     for (int i = 0; i < acknowledged; ++i) {
-      EXPECT_EQ(get("agents", "a" + std::to_string(i)), Bytes(2'000, 'v')) << "call " << call;
+      EXPECT_EQ(get("agents", "a" + std::to_string(i)), Bytes(2'000, 'v'));
     }
-  }
+  });
 }
 
 TEST_F(Checkpoint, is_refused_when_a_block_is_damaged) {

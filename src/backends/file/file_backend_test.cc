@@ -337,7 +337,6 @@ TEST_F(FileBackend, remembers_sessions_over_a_power_cut) {
 }
 
 TEST_F(FileBackend, loses_no_acknowledged_commit_whichever_call_the_power_goes_in) {
-  // One run without a fault says how many calls there are; then the power goes in each of them.
   const auto run = [&](int& acknowledged) {
     open("?segment_size_bytes=65536");
     for (int i = 0; i < 24; ++i) {
@@ -347,27 +346,13 @@ TEST_F(FileBackend, loses_no_acknowledged_commit_whichever_call_the_power_goes_i
       ++acknowledged;
     }
   };
-  int acknowledged = 0;
-  run(acknowledged);
-  close();
-  const std::uint64_t calls = files().calls();
-  for (std::uint64_t call = 1; call <= calls; ++call) {
-    new_disk(call);
-    files().power_loss_at(call);
-    acknowledged = 0;
-    try {
-      run(acknowledged);
-    } catch (const Error&) {
-      EXPECT_TRUE(files().power_is_lost());
-    }
-    power_cut();
-    open();
+  cut_power_at_every_call(run, [&](int acknowledged) {
     for (int i = 0; i < acknowledged; ++i) {
-      EXPECT_TRUE(get("agents", "key" + std::to_string(i))) << "call " << call << ", commit " << i;
+      EXPECT_TRUE(get("agents", "key" + std::to_string(i))) << "commit " << i;
     }
     const Seq seq = head("agents").seq;
     EXPECT_TRUE(seq == static_cast<Seq>(acknowledged) || seq == static_cast<Seq>(acknowledged) + 1);
-  }
+  });
 }
 
 }  // namespace

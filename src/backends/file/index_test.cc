@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <optional>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "holdfast/limits.h"
+#include "tests/support/settings.h"
 
 namespace holdfast::file {
 namespace {
@@ -463,14 +463,9 @@ class Generator {
   std::size_t erase_percent_;
 };
 
-std::uint64_t first_seed() {
-  const char* const given = std::getenv("HOLDFAST_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-}
-
 TEST(Index, EqualsAMapAfterAnyOperations) {
   constexpr std::size_t kSteps = 6'000;
-  const std::uint64_t seed = first_seed();
+  const std::uint64_t seed = testing_support::seed_of_this_run();
   for (std::uint64_t round = 0; round < 24; ++round) {
     Generator generator(seed + round);
     std::vector<Operation> operations;

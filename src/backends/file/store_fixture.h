@@ -45,6 +45,29 @@ class StoreFixture : public testing::Test {
     files_->process_kill();
     files_->clear_faults();
   }
+  /// Runs `life` on a new disk once for every call that it makes, with the power going in that call;
+  /// `life` counts what was acknowledged. Afterwards `judge` sees the store opened again.
+  template <class Life, class Judge>
+  void cut_power_at_every_call(Life&& life, Judge&& judge) {
+    int acknowledged = 0;
+    life(acknowledged);
+    close();
+    const std::uint64_t calls = files().calls();
+    for (std::uint64_t call = 1; call <= calls; ++call) {
+      SCOPED_TRACE("call " + std::to_string(call));
+      new_disk(call);
+      files().power_loss_at(call);
+      acknowledged = 0;
+      try {
+        life(acknowledged);
+      } catch (const Error&) {
+        EXPECT_TRUE(files().power_is_lost());
+      }
+      power_cut();
+      open();
+      judge(acknowledged);
+    }
+  }
   CheckReport check() { return factory_.check(url({}), options({}), environment_); }
   CheckReport repair() { return factory_.repair(url({}), options({}), environment_); }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "contract/assert.h"
+#include "contract/validate.h"
 
 namespace holdfast::sqlite {
 namespace {
@@ -195,33 +196,6 @@ Fence decode_fence(View bytes) {
   return fence;
 }
 
-bool is_text(View bytes) {
-  const auto* at = reinterpret_cast<const unsigned char*>(bytes.data());
-  const auto* const end = at + bytes.size();
-  while (at < end) {
-    // Eight bytes at once as long as they are ASCII: nearly every value is.
-    std::uint64_t eight = 0;
-    while (end - at >= 8) {
-      std::memcpy(&eight, at, sizeof eight);
-      constexpr std::uint64_t kHigh = 0x8080808080808080;
-      const bool has_nul = ((eight - 0x0101010101010101) & ~eight & kHigh) != 0;
-      if ((eight & kHigh) != 0 || has_nul) break;
-      at += 8;
-    }
-    if (at == end) break;
-    const unsigned lead = *at++;
-    if (lead == 0) return false;
-    if (lead < 0x80) continue;
-    const int more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
-    if (lead < 0xC2 || lead > 0xF4 || end - at < more) return false;
-    // No overlong forms, no surrogates, nothing above U+10FFFF (RFC 3629).
-    if ((lead == 0xE0 && *at < 0xA0) || (lead == 0xED && *at > 0x9F)) return false;
-    if ((lead == 0xF0 && *at < 0x90) || (lead == 0xF4 && *at > 0x8F)) return false;
-    for (int i = 0; i < more; ++i, ++at) {
-      if ((*at & 0xC0) != 0x80) return false;
-    }
-  }
-  return true;
-}
+bool is_text(View bytes) { return bytes.find('\0') == View::npos && is_utf8(bytes); }
 
 }  // namespace holdfast::sqlite
