@@ -47,7 +47,7 @@ FeedStep read_feed(Engine& engine, EngineDatabase& database, Position since, con
   return step;
 }
 
-void WatchFeed::deliver(FeedStep step) {
+void WatchFeed::deliver(const FeedStep& step) {
   const std::scoped_lock lock(mutex);
   at = step.through;
   error.reset();

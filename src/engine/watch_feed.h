@@ -51,7 +51,7 @@ class WatchFeed {
       : database(std::move(database_watched)), at(since) {}
 
   /// Hands a step to the watches. Locks.
-  void deliver(FeedStep step);
+  void deliver(const FeedStep& step);
   /// Lets next() throw an error that waiting does not repair, until the feed is read again. Locks.
   void fail(const Error& error);
   /// Makes every next() look around. Locks.

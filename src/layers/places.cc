@@ -32,10 +32,10 @@ std::optional<Places::Lease> Places::find(View database, Deadline deadline) {
     const auto found = places_.find(database);
     if (found == places_.end()) break;
     const std::shared_ptr<Place> place = found->second;
-    if (place->state == Place::State::open) {
-      if (is_shared() && environment_.clock->boot_time_ms() - place->verified_at_ms > kVerifyEveryMs) {
+    if (place->state_ == Place::State::open) {
+      if (is_shared() && environment_.clock->boot_time_ms() - place->verified_at_ms_ > kVerifyEveryMs) {
         detach(*place);  // its present users keep it; whoever comes next looks into the catalog
-        if (place->users == 0) {
+        if (place->users_ == 0) {
           lock.unlock();
           place->backend.reset();
           lock.lock();
@@ -69,7 +69,7 @@ std::optional<Places::Lease> Places::find(View database, Deadline deadline) {
       opening->backend = opened(row->place);
       opening->name = row->place;
       opening->due_ms = row->due_ms;
-      opening->verified_at_ms = environment_.clock->boot_time_ms();
+      opening->verified_at_ms_ = environment_.clock->boot_time_ms();
       if (!is_shared()) break;
       // Had the place been removed before it was opened, then its row was removed still earlier.
       std::optional<CatalogRow> again = catalog_.find(database, deadline);
@@ -88,9 +88,9 @@ std::optional<Places::Lease> Places::find(View database, Deadline deadline) {
     return std::nullopt;
   }
   lock.lock();
-  opening->state = Place::State::open;
+  opening->state_ = Place::State::open;
   recent_.push_front(opening.get());
-  opening->recent = recent_.begin();
+  opening->recent_ = recent_.begin();
   use(*opening);
   changed_.notify_all();
   Lease lease(*this, opening);
@@ -129,14 +129,14 @@ std::unique_ptr<Backend> Places::opened(const std::string& name) {
 }
 
 void Places::use(Place& place) {
-  ++place.users;
-  recent_.splice(recent_.begin(), recent_, place.recent);
+  ++place.users_;
+  recent_.splice(recent_.begin(), recent_, place.recent_);
 }
 
-void Places::release(std::shared_ptr<Place> place) {
+void Places::release(const std::shared_ptr<Place>& place) {
   std::unique_lock lock(mutex_);
-  if (--place->users > 0) return;
-  if (!place->is_retired) return close_idle(lock);
+  if (--place->users_ > 0) return;
+  if (!place->is_retired_) return close_idle(lock);
   lock.unlock();
   place->backend.reset();
   if (is_shared()) return;
@@ -149,15 +149,15 @@ void Places::release(std::shared_ptr<Place> place) {
 }
 
 void Places::detach(Place& place) {
-  place.is_retired = true;
-  recent_.erase(place.recent);
+  place.is_retired_ = true;
+  recent_.erase(place.recent_);
   places_.erase(place.database);
   changed_.notify_all();
 }
 
 void Places::retire(const Lease& lease) {
   const std::lock_guard lock(mutex_);
-  if (!lease.place().is_retired) detach(lease.place());
+  if (!lease.place().is_retired_) detach(lease.place());
 }
 
 void Places::close_idle(std::unique_lock<std::mutex>& lock) {
@@ -165,14 +165,14 @@ void Places::close_idle(std::unique_lock<std::mutex>& lock) {
     auto oldest = recent_.end();
     for (auto at = recent_.end(); at != recent_.begin();) {
       --at;
-      if ((*at)->users > 0) continue;
+      if ((*at)->users_ > 0) continue;
       oldest = at;
       break;
     }
     if (oldest == recent_.end()) return;  // all are in use; whoever is done first closes one
     const std::shared_ptr<Place> place = places_.find((*oldest)->database)->second;
     // Whoever wants it again waits until it is closed: not every store can be open twice.
-    place->state = Place::State::closing;
+    place->state_ = Place::State::closing;
     recent_.erase(oldest);
     lock.unlock();
     place->backend.reset();

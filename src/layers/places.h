@@ -30,11 +30,11 @@ struct Place {
  private:
   friend class Places;
   enum class State : std::uint8_t { opening, open, closing };
-  State state = State::opening;
-  std::size_t users = 0;
-  bool is_retired = false;
-  std::int64_t verified_at_ms = 0;
-  std::list<Place*>::iterator recent;
+  State state_ = State::opening;
+  std::size_t users_ = 0;
+  bool is_retired_ = false;
+  std::int64_t verified_at_ms_ = 0;
+  std::list<Place*>::iterator recent_;
 };
 
 /// Thread-safe.
@@ -51,7 +51,7 @@ class Places {
    public:
     Lease(Places& places, std::shared_ptr<Place> place) : places_(&places), place_(std::move(place)) {}
     ~Lease() {
-      if (place_) places_->release(std::move(place_));
+      if (place_) places_->release(place_);
     }
     Lease(Lease&&) noexcept = default;
     Lease& operator=(Lease&&) = delete;
@@ -79,7 +79,7 @@ class Places {
   std::size_t open_count();
 
  private:
-  void release(std::shared_ptr<Place> place);
+  void release(const std::shared_ptr<Place>& place);
   bool is_shared() const { return catalog_.traits().shared_by_processes; }
   std::unique_ptr<Backend> opened(const std::string& name);
   void use(Place& place);

@@ -16,7 +16,7 @@ Background::~Background() {
   thread_.join();
 }
 
-void Background::ask(std::uint64_t key, std::function<void()> task) {
+void Background::ask(std::uint64_t key, std::function<void()>&& task) {
   {
     const std::lock_guard lock(mutex_);
     if (stopped_) return;

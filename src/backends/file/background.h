@@ -20,7 +20,7 @@ class Background {
   Background& operator=(const Background&) = delete;
 
   /// Runs `task` soon, unless one with the same key waits already. It must not throw.
-  void ask(std::uint64_t key, std::function<void()> task);
+  void ask(std::uint64_t key, std::function<void()>&& task);
   /// Waits until nothing runs and nothing waits.
   void finish();
 

@@ -105,6 +105,7 @@ std::vector<Segment> LogWriter::forget_through(std::uint64_t sequence, bool all)
 
 std::vector<std::shared_ptr<File>> LogWriter::unsynced() const {
   std::vector<std::shared_ptr<File>> files;
+  files.reserve(unsynced_.size() + 1);
   for (const auto& [number, file] : unsynced_) files.push_back(file);
   if (current_ && !options_.durable) files.push_back(current_);
   return files;

@@ -134,7 +134,7 @@ void MemoryDatabase::apply(const Group& group, std::vector<Outcome> outcomes, Un
   const bool importing = head_.fence.state == Fence::State::importing;
   if (!importing) head_.history = history;
   head_.time_ms = time_ms;
-  const Seq before = head_.seq;
+  [[maybe_unused]] const Seq before = head_.seq;  // for canaries
   for (std::size_t i = 0; i < group.batches.size(); ++i) {
     const bool applies = importing || outcomes[i].seq != 0;
     if (!applies) continue;

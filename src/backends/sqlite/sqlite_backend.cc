@@ -17,7 +17,7 @@ namespace {
 
 /// Change log rows freed in one turn at the file.
 constexpr std::int64_t kTrimRows = 200;
-constexpr std::int64_t kWaitingCacheBytes = 256 * 1024;
+constexpr std::int64_t kWaitingCacheBytes = 256ll * 1024;
 constexpr std::size_t kMostWaiting = 1'000;
 constexpr std::chrono::milliseconds kWakeBound{50};
 constexpr const char* kSideFiles[] = {"-wal", "-shm", "-writer"};

@@ -52,7 +52,7 @@ class Writer {
 
  private:
   struct Open {
-    Open(const Writer& writer);
+    explicit Open(const Writer& writer);
     Connection connection;
     GroupCommit groups;
     Statement begin{connection, "BEGIN IMMEDIATE", "beginning to write to"};
