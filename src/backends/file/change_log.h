@@ -24,7 +24,9 @@ class ChangeLog {
   };
   using Snapshot = std::vector<std::shared_ptr<const Chunk>>;
 
-  /// `seq` is not below that of the newest row.
+  /// The seq of the newest row; 0 if there is none.
+  Seq last() const { return chunks_.empty() ? 0 : chunks_.back()->last; }
+  /// `seq` is not below last().
   void append(Seq seq, View key);
   /// Frees rows with seq <= floor, as far as whole chunks go; rows that stay are hidden by the caller's
   /// floor.

@@ -43,8 +43,11 @@ void CheckpointLoader::load(const CheckpointReader::Block& block) {
     const auto item = static_cast<BlockItem>(decoder.get8());
     if (item == BlockItem::database) {
       const View name = decoder.get_bytes();
-      if (name.empty()) break;
-      if (!database_ || database_->name() != name) {
+      const bool is_new = !database_ || database_->name() != name;
+      // Only neighbouring blocks share a database.
+      if (name.empty() || (is_new && contents_.find_as_writer(name) != nullptr)) {
+        decoder.reject();
+      } else if (is_new) {
         database_ = contents_.load(name);
         last_key_.clear();
       }
@@ -57,10 +60,12 @@ void CheckpointLoader::load(const CheckpointReader::Block& block) {
       footer_->entries = decoder.get_number();
       continue;
     }
-    if (!database_) break;
-    if (item == BlockItem::head) {
+    if (!database_) {
+      decoder.reject();
+    } else if (item == BlockItem::head) {
       const Head head = decode_head(decoder);
-      database_->set_head(head, decoder.get_number());
+      const std::uint64_t sequence = decoder.get_number();
+      if (decoder.ok()) database_->set_head(head, sequence);
     } else if (item == BlockItem::session) {
       SessionRecord record;
       const SessionId id = decode_session(decoder, record);
@@ -72,10 +77,10 @@ void CheckpointLoader::load(const CheckpointReader::Block& block) {
     } else if (item == BlockItem::entry) {
       load_entry(decoder, block);
     } else {
-      break;
+      decoder.reject();
     }
   }
-  if (!decoder.done() || !decoder.ok()) throw Error(Code::corruption, "a block is malformed");
+  if (!decoder.ok()) throw Error(Code::corruption, "a block is malformed");
 }
 
 void CheckpointLoader::load_entry(Decoder& decoder, const CheckpointReader::Block& block) {

@@ -87,9 +87,11 @@ void Contents::apply_item(const ItemFrame& item, const ValuePlace& place, std::u
     case ItemKind::group:
       database->apply_group(decoder, place, sequence);
       break;
-    case ItemKind::head:
-      database->set_head(decode_head(decoder), sequence);
+    case ItemKind::head: {
+      const Head head = decode_head(decoder);
+      if (decoder.ok()) database->set_head(head, sequence);
       break;
+    }
     case ItemKind::drop:
       database->drop(sequence);
       // Readers that pin a database take its lock after that of the map.

@@ -1,5 +1,7 @@
 #include "backends/file/database.h"
 
+#include <algorithm>
+
 #include "holdfast/error.h"
 
 namespace holdfast::file {
@@ -22,16 +24,18 @@ void Database::apply_group(Decoder& decoder, const ValuePlace& place, std::uint6
   if (!decoder.ok() || !fits || head_.seq != item.base_seq) does_not_fit(name_);
   SessionRecord& session = sessions_.use(item.session);
   const std::uint32_t writes = decode_outcomes(decoder, item, session.outcomes);
+  Seq seq = item.base_seq;
+  for (const Outcome& outcome : session.outcomes) seq = std::max(seq, outcome.seq);
   for (std::uint32_t i = 0; i < writes; ++i) {
     const WriteItem write = decode_write(decoder, item);
-    if (!decoder.ok()) does_not_fit(name_);
+    const bool is_in_order =
+        write.version > item.base_seq && write.version >= log_.last() && write.version <= seq;
+    if (!decoder.ok() || !(item.importing || is_in_order)) does_not_fit(name_);
     apply_write(write, place);
     if (!item.importing) log_.append(write.version, write.key);
   }
   if (!decoder.ok()) does_not_fit(name_);
-  for (const Outcome& outcome : session.outcomes) {
-    if (outcome.seq != 0) head_.seq = outcome.seq;
-  }
+  head_.seq = seq;
   head_.history = item.history;
   head_.time_ms = item.time_ms;
   session.number = item.number;
@@ -54,7 +58,7 @@ void Database::apply_write(const WriteItem& write, const ValuePlace& place) {
   if (write.on_disk()) {
     reference.file = place.file;
     reference.checksum = write.checksum;
-    reference.offset = place.offset + static_cast<std::uint64_t>(write.value.data() - place.begin);
+    reference.offset = place.offset + static_cast<std::uint64_t>(write.value.data() - place.bytes.data());
     reference.size_bytes = write.value.size();
     stored.value = reference.bytes();
     stored.on_disk = true;
@@ -85,6 +89,11 @@ void Database::drop(std::uint64_t sequence) {
 void Database::load_entry(View key, const Stored& stored) {
   index_.append(key, stored);
   if (stored.expires_at_ms != kNeverExpires) expiries_.emplace(stored.expires_at_ms, Bytes(key));
+}
+
+void Database::load_log_row(Seq seq, View key) {
+  if (seq < log_.last()) does_not_fit(name_);
+  log_.append(seq, key);
 }
 
 void Database::move_value(View key, const ValueReference& from, const ValueReference& to) {

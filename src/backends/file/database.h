@@ -68,7 +68,8 @@ class Database {
 
   // For loading a checkpoint, whose entries come in key order.
   void load_entry(View key, const Stored& stored);
-  void load_log_row(Seq seq, View key) { log_.append(seq, key); }
+  /// Throws corruption if the row is older than those before it.
+  void load_log_row(Seq seq, View key);
   SessionRecord& load_session(const SessionId& id) { return sessions_.use(id); }
   /// Lets a value's reference name another file; nothing happens if the entry is no longer the same.
   void move_value(View key, const ValueReference& from, const ValueReference& to);

@@ -64,11 +64,10 @@ void Lane::judge(Group& group) {
     group.at = last->at;
     return;
   }
-  static const Head kNoHead;
-  const Head& head = database == nullptr ? kNoHead : database->head();
-  const UnixMs time_ms = admit_commit(head, group);
   static const Database kNothing{Bytes()};
   const Database& state = database == nullptr ? kNothing : *database;
+  const Head& head = state.head();
+  const UnixMs time_ms = admit_commit(head, group);
   const bool importing = head.fence.state == Fence::State::importing;
   Seq seq = head.seq;
   std::size_t applied = 0;
@@ -172,7 +171,7 @@ void Lane::write_record() {
     throw not_applied(error);
   }
   const View body = record_.view(kFrameBytes, size - kFrameBytes);
-  contents_.apply(body, ValuePlace{place.file, place.offset, body.data()}, place.sequence);
+  contents_.apply(body, ValuePlace{place.file, place.offset, body}, place.sequence);
 }
 
 void Lane::end_doubt() {

@@ -111,7 +111,7 @@ GroupItem decode_group(Decoder& decoder) {
   item.number = decoder.get_number();
   item.content_hash = decoder.get64();
   item.outcomes = static_cast<std::size_t>(decoder.get_number());
-  if (item.outcomes > decoder.left()) decoder.reject();
+  if (item.outcomes > limits::kGroupBatches) decoder.reject();
   return item;
 }
 

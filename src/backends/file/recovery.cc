@@ -88,8 +88,7 @@ class Replay {
 
   void apply(const OpenNumberedFile& segment, std::uint32_t file, const LogRecord& record) {
     try {
-      contents_.apply(record.body, ValuePlace{file, record.body_offset(), record.body.data()},
-                      record.sequence);
+      contents_.apply(record.body, ValuePlace{file, record.body_offset(), record.body}, record.sequence);
     } catch (const Error& error) {
       damaged(segment.path, record.offset, error.what());
     }
@@ -152,6 +151,7 @@ CurrentCheckpoint recover_lane(const LaneOptions& options, const Environment& en
   const LogOptions& where = options.log;
   const LaneFiles names = list_lane(file_system, where.folder, where.lane);
   std::vector<std::string> superfluous;
+  superfluous.reserve(names.leftovers.size());
   for (const std::string& name : names.leftovers) superfluous.push_back(join(where.folder, name));
 
   CurrentCheckpoint current;
@@ -171,6 +171,7 @@ CurrentCheckpoint recover_lane(const LaneOptions& options, const Environment& en
   }
 
   std::vector<OpenNumberedFile> segments;
+  segments.reserve(names.segments.size());
   for (const NumberedFile& name : names.segments) {
     segments.push_back(open_numbered(file_system, where.folder, FileHeader::Type::segment, where.store_id,
                                      where.lane, name));

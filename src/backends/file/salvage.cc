@@ -187,7 +187,7 @@ void Salvage::read_log(const OpenLog& log, std::uint64_t end) {
 }
 
 void Salvage::apply(const LogRecord& record, std::uint32_t file, const std::string& path) {
-  const ValuePlace place{file, record.body_offset(), record.body.data()};
+  const ValuePlace place{file, record.body_offset(), record.body};
   Decoder decoder(record.body);
   while (!decoder.done()) {
     const ItemFrame item = decode_item(decoder);
@@ -260,6 +260,7 @@ void Salvage::change_histories(Random& random, UnixMs now_ms) {
     for (cursor.seek_to_first(); cursor.valid(); cursor.next()) {
       head.seq = std::max(head.seq, cursor.stored().version);
     }
+    head.seq = std::max(head.seq, database->log().last());
     // The change log may have holes: nobody may rely on it.
     head.floor = head.seq;
     if (head.time_ms == 0) head.time_ms = now_ms;

@@ -34,11 +34,11 @@ inline std::size_t value_size_bytes(const Stored& stored) {
                         : stored.value.size();
 }
 
-/// Where the bytes that are being applied lie: `begin` in memory is at `offset` of the file.
+/// Where the bytes that are being applied lie: `bytes` in memory are at `offset` of the file.
 struct ValuePlace {
   std::uint32_t file = 0;
   std::uint64_t offset = 0;
-  const char* begin = nullptr;
+  View bytes;
 };
 
 }  // namespace holdfast::file

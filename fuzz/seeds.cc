@@ -1,0 +1,111 @@
+// Writes a corpus to begin with for each fuzz target, made of what the code itself writes, so that the
+// fuzzers begin behind the first checks: fuzz_seeds FOLDER
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "backends/file/checkpoint_reader.h"
+#include "backends/file/log_reader.h"
+#include "fuzz/fuzzed_store.h"
+
+namespace {
+
+using namespace holdfast;
+
+class Corpus {
+ public:
+  Corpus(const std::filesystem::path& folder, const std::string& target) : folder_(folder / target) {
+    std::filesystem::create_directories(folder_);
+  }
+  void add(const std::string& seed) {
+    std::ofstream file(folder_ / std::to_string(++count_), std::ios::binary);
+    file << seed;
+    if (!file.flush()) throw Error(Code::unavailable, "a seed could not be written");
+  }
+  std::size_t count() const { return count_; }
+
+ private:
+  const std::filesystem::path folder_;
+  std::size_t count_ = 0;
+};
+
+struct Part {
+  bool is_block = false;
+  std::string body;
+};
+
+/// The records or blocks of a file of the store; none if it is of another kind.
+std::vector<Part> parts_of(SimulatedFileSystem& files, const std::string& path) {
+  const file::FileKind kind = file::parse_file_name(path.substr(path.rfind('/') + 1)).kind;
+  std::vector<Part> parts;
+  if (kind != file::FileKind::segment && kind != file::FileKind::checkpoint) return parts;
+  const auto file = files.open(path, FileMode::read);
+  const file::FileHeader header =
+      file::decode_file_header(files.content(path).substr(0, file::kHeaderBytes), path);
+  if (kind == file::FileKind::segment) {
+    file::LogReader reader(*file, header);
+    while (const auto record = reader.next()) parts.push_back({false, std::string(record->body)});
+  } else {
+    file::CheckpointReader reader(*file, header);
+    while (const auto block = reader.next()) parts.push_back({true, std::string(block->body)});
+  }
+  return parts;
+}
+
+/// As fuzz_file_record reads it.
+std::string as_input(const Part& part) {
+  const std::size_t size = part.body.size();
+  return std::string{static_cast<char>(part.is_block), static_cast<char>(size & 0xFF),
+                     static_cast<char>(size >> 8)} +
+         part.body;
+}
+
+void add_file_seeds(Corpus& records, Corpus& stores) {
+  const auto files = fuzz::intact_store();
+  const std::vector<std::string> paths = files->paths();
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const auto which = static_cast<char>(i);
+    std::string all;
+    for (const Part& part : parts_of(*files, paths[i])) {
+      if (part.body.size() > 0xFFFF) continue;
+      records.add(as_input(part));
+      all += as_input(part);
+      stores.add(std::string{which, 2, 0, 0} + part.body);
+    }
+    if (!all.empty()) records.add(all);
+    for (const char offset : {'\0', '\4', '\20', '\21'}) {
+      stores.add(std::string{which, 0, offset, 8} + "damage");
+      stores.add(std::string{which, 1, offset, 8});
+    }
+  }
+}
+
+void add_urls(Corpus& corpus) {
+  for (const char* url :
+       {"memory:", "file:///data/store", "file:relative/path?durable=false",
+        "sqlite:///data/app%20one.db?timeout_ms=5&sweeper=false", "metered+faulty+sqlite:a.db?faulty_seed=7",
+        "postgres://user:pass%40word@host:5432/name?option=value", "s3://bucket/prefix",
+        "per_database+file:///data?segment_size_bytes=65536#part", "redis://[::1]:6379/0"}) {
+    corpus.add(url);
+  }
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  if (count != 2) {
+    std::cerr << "usage: fuzz_seeds FOLDER\n";
+    return 2;
+  }
+  Corpus urls(words[1], "fuzz_url");
+  Corpus records(words[1], "fuzz_file_record");
+  Corpus stores(words[1], "fuzz_file_store");
+  add_urls(urls);
+  add_file_seeds(records, stores);
+  std::cout << "seeds: " << urls.count() << " URLs, " << records.count() << " records, " << stores.count()
+            << " stores\n";
+  return 0;
+}
