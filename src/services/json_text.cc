@@ -229,13 +229,4 @@ Bytes json_string(View text) {
   return out;
 }
 
-bool is_utf8(View text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t length = utf8_length(text, at);
-    if (length == 0) return false;
-    at += length;
-  }
-  return true;
-}
-
 }  // namespace holdfast

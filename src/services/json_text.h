@@ -1,6 +1,7 @@
 // JSON as text: what services store is checked and stripped of white space, and otherwise left as it is.
 #pragma once
 
+#include "contract/validate.h"  // is_utf8
 #include "holdfast/types.h"
 
 namespace holdfast {
@@ -11,7 +12,5 @@ Bytes minified_json(View text);
 
 /// `text` as a JSON string, quotes included. Throws invalid_argument if it is not UTF-8.
 Bytes json_string(View text);
-
-bool is_utf8(View text);
 
 }  // namespace holdfast
