@@ -89,6 +89,27 @@ class Importer {
     }
   }
 
+  void import_file(FileSystem& files, const std::string& path, PikodbFileReport& report,
+                   const PikodbProgress& progress) {
+    if (std::string reason = objection(validate_table_name, report.file); !reason.empty()) {
+      report.problems.push_back("it is no PikoDB table: " + reason);
+      return;
+    }
+    Bytes text;
+    try {
+      text = content_of(files, path);
+    } catch (const Error& error) {
+      report.problems.emplace_back(error.what());
+      return;
+    }
+    import_text(text, report, progress);
+    if (report.file.ends_with(".tmp")) {
+      report.problems.emplace_back("PikoDB itself does not read files whose names end in .tmp");
+      report.passed_over = !report.is_table;
+    }
+  }
+
+ private:
   void import_text(View text, PikodbFileReport& report, PikodbProgress progress) {
     PikodbFile file = parse_pikodb_file(text);
     report.is_table = file.is_table;
@@ -102,7 +123,6 @@ class Importer {
     report.problems = file.problems.listed();
   }
 
- private:
   void import_records(PikodbFile& file, PikodbFileReport& report, PikodbProgress progress) {
     std::map<Bytes, std::size_t> lacking;  // records by the dictionary that was not given
     std::vector<Prepared> batch;
@@ -278,21 +298,9 @@ PikodbReport import_pikodb(Tables& tables, const std::string& folder, const Piko
     PikodbFileReport one{.file = name};
     const PikodbProgress before{name, report.files.size(), names.size(), 0, 0};
     if (!is_passed_over(one, names)) {
-      if (std::string reason = objection(validate_table_name, name); !reason.empty()) {
-        one.problems.push_back("it is no PikoDB table: " + reason);
-      } else {
-        std::optional<Bytes> text;
-        try {
-          text = content_of(*files, folder + "/" + name);
-        } catch (const Error& error) {
-          one.problems.emplace_back(error.what());
-        }
-        if (text) importer.import_text(*text, one, before);
-        if (text && name.ends_with(".tmp")) {
-          one.problems.emplace_back("PikoDB itself does not read files whose names end in .tmp");
-          one.passed_over = !one.is_table;
-        }
-      }
+      std::string path = folder;
+      (path += '/') += name;
+      importer.import_file(*files, path, one, before);
     }
     report.imported += one.imported;
     report.kept += one.kept;

@@ -225,7 +225,8 @@ class Tables::Impl {
       placed.emplace_back(row.place, record_of(&transaction, segment, row, std::move(value)));
       return true;
     });
-    std::ranges::stable_sort(placed, {}, [](const auto& each) { return each.first; });
+    std::ranges::sort(placed, {},
+                      [](const auto& each) { return std::pair(each.first, View(each.second.key)); });
     std::vector<TableRecord> records;
     records.reserve(placed.size());
     for (auto& [place, record] : placed) records.push_back(std::move(record));
