@@ -56,6 +56,6 @@ int main(int argc, char** argv) {
   holdfast::bench::add_file_cases(suite);
   holdfast::bench::add_sqlite_cases(suite);
   holdfast::bench::add_engine_cases(suite);
-  holdfast::bench::add_tables_cases(suite);
+  holdfast::bench::add_service_cases(suite);
   return holdfast::bench::run(suite, options, std::cout) ? 0 : 1;
 }
