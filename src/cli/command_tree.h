@@ -16,6 +16,7 @@ std::vector<Command> db_commands();
 std::vector<Command> db_store_commands();
 std::vector<Command> kv_commands();
 std::vector<Command> events_commands();
+std::vector<Command> blobs_commands();
 std::vector<Command> tables_commands();
 std::vector<Command> transfer_commands();
 std::vector<Command> bench_commands();
