@@ -7,13 +7,15 @@ namespace holdfast::cli {
 CommandTree command_tree() {
   CommandTree tree;
   tree.groups = {{"kv", "key-value pairs"},
+                 {"records", "versioned documents"},
                  {"events", "event streams"},
                  {"blobs", "bytes of any size"},
                  {"tables", "tables of documents"},
                  {"import", "data of other programs"},
                  {"db", "the entries of a database, and the databases of a store"}};
-  for (auto commands : {kv_commands, events_commands, blobs_commands, tables_commands, db_commands,
-                        db_store_commands, transfer_commands, bench_commands, completion_commands}) {
+  for (auto commands :
+       {kv_commands, records_commands, events_commands, blobs_commands, tables_commands, import_commands,
+        db_commands, db_store_commands, transfer_commands, bench_commands, completion_commands}) {
     for (Command& command : commands()) tree.commands.push_back(std::move(command));
   }
   return tree;
