@@ -136,8 +136,9 @@ int repair(Context& context, const Arguments& arguments) {
   context.confirm(
       "This writes to the damaged store, which must not be open anywhere; make a copy of its files first.",
       arguments.flag("--yes"));
-  show(context, repair_store(context.url(), context.environment()));
-  return kExitSuccess;
+  const CheckReport report = repair_store(context.url(), context.environment());
+  show(context, report);
+  return report.lost.empty() ? kExitSuccess : kExitNo;
 }
 
 bool dropped(Context& context, const Bytes& name) {
@@ -216,6 +217,7 @@ std::vector<Command> db_store_commands() {
        .run = check},
       {.path = "db repair",
        .summary = "save what can be saved of a damaged store",
+       .details = "Exits with 1 if something was lost; it is said what.",
        .arguments = {kYes},
        .examples = {{"db repair --store file:///data/store", "after a copy of the files was made"}},
        .run = repair},

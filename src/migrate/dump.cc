@@ -2,7 +2,6 @@
 
 #include "engine/engine.h"
 #include "holdfast/migrate.h"
-#include "layers/forwarding.h"
 #include "migrate/dump_lines.h"
 #include "migrate/exporter.h"
 #include "migrate/source.h"

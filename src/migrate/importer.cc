@@ -2,10 +2,10 @@
 
 #include <utility>
 
+#include "contract/forwarding.h"
 #include "contract/validate.h"
 #include "engine/digest.h"
 #include "engine/engine.h"
-#include "layers/forwarding.h"
 
 namespace holdfast::migrate {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "layers/forwarding.h"
+#include "contract/forwarding.h"
 
 namespace holdfast::migrate {
 

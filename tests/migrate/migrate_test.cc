@@ -11,9 +11,9 @@
 #include <stdexcept>
 #include <thread>
 
+#include "contract/forwarding.h"
 #include "holdfast/layers.h"
 #include "holdfast/objects.h"
-#include "layers/forwarding.h"
 #include "support/targets.h"
 
 namespace holdfast::migrate {
