@@ -26,6 +26,13 @@ class ServiceTest : public testing::TestWithParam<testing_support::Target> {
   Database database() { return store()->database("app"); }
   ManualClock& clock() { return *clock_; }
   void advance(std::chrono::milliseconds by) { clock_->advance(by); }
+  /// The same store once more, as another process would open it; for targets that are shared.
+  std::shared_ptr<Store> open() {
+    StoreOptions options;
+    options.environment = environment_;
+    options.sweeper = false;
+    return Store::open(GetParam().open(folder_.path(), environment_), options);
+  }
   /// Closes the store and opens it again.
   void reopen() {
     store_.reset();
@@ -66,13 +73,6 @@ class ServiceTest : public testing::TestWithParam<testing_support::Target> {
   }
 
  private:
-  std::shared_ptr<Store> open() {
-    StoreOptions options;
-    options.environment = environment_;
-    options.sweeper = false;
-    return Store::open(GetParam().open(folder_.path(), environment_), options);
-  }
-
   testing_support::TemporaryFolder folder_;
   std::shared_ptr<ManualClock> clock_ = std::make_shared<ManualClock>(1'700'000'000'000);
   Environment environment_;
