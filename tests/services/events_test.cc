@@ -467,6 +467,39 @@ TEST_P(EventsTest, nothing_behind_the_offset_of_a_consumer_that_holds_is_pruned)
   EXPECT_EQ(events().prune("s", {.max_count = 0}), 3u);
 }
 
+TEST_P(EventsTest, a_hold_that_comes_while_a_prune_runs_is_respected) {
+  append_numbers(3);
+  int runs = 0;
+  const std::uint64_t pruned = database().transact([&](Transaction& transaction) {
+    const std::uint64_t count = events().prune(transaction, "s", {.max_count = 0});
+    if (++runs == 1) std::thread([&] { events().hold("s", "c"); }).join();
+    return count;
+  });
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(pruned, 0u);
+  EXPECT_EQ(all().size(), 3u);
+}
+
+TEST_P(EventsTest, two_prunes_at_once_do_not_count_an_event_twice) {
+  append_numbers(3);
+  int runs = 0;
+  const std::uint64_t pruned = database().transact([&](Transaction& transaction) {
+    const std::uint64_t count = events().prune(transaction, "s", {.max_count = 1});
+    if (++runs == 1) std::thread([&] { EXPECT_EQ(events().prune("s", {.max_count = 2}), 1u); }).join();
+    return count;
+  });
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(pruned, 1u);
+}
+
+TEST_P(EventsTest, an_append_while_a_stream_is_erased_begins_it_anew) {
+  append_numbers(3);
+  const auto appending = [&] { events().append("s", "again"); };
+  in_threads(2, [&](std::size_t worker) { worker == 0 ? appending() : void(events().erase("s")); });
+  const bool is_there = !all().empty();
+  EXPECT_EQ(events().streams().items.size(), is_there ? 1u : 0u) << "events of a stream that is not listed";
+}
+
 TEST_P(EventsTest, a_prune_is_bounded_in_each_commit_and_complete_in_all) {
   for (int i = 0; i < 3; ++i) events().append_many("s", std::vector<Payload>(500, Payload(i)));
   const Position before = database().position();
