@@ -9,6 +9,8 @@
 // |----------------|---------|------------|-------------|-------------------|------------|--------|
 // | "kv:set"       | key     |            | the value   | of the entry      |            |        |
 // | "kv:delete"    | key     |            |             |                   |            |        |
+// | "blob:put"     | key     |            |             | of the entry      | of it      |        |
+// | "blob:delete"  | key     |            |             |                   |            |        |
 // | "event:append" |         | both       | the payload |                   |            |        |
 // | "event:prune"  |         | stream     |             |                   |            | events |
 //
@@ -53,6 +55,7 @@ using LifecycleHandler = std::function<void(const LifecycleEvent&)>;
 struct LifecycleOptions {
   // The prefixes of the services that are listened to.
   std::vector<Bytes> kv = {"kv"};
+  std::vector<Bytes> blobs = {"blobs"};
   std::vector<Bytes> events = {"events"};
   /// Hears of what a handler throws, which has no other effect, and of errors of the database, on the thread
   /// of the handlers. history_changed and compacted mean that changes were missed: handlers fell behind by an

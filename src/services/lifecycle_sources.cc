@@ -1,5 +1,6 @@
 #include "services/lifecycle_sources.h"
 
+#include "services/blob_record.h"
 #include "services/events_keys.h"
 #include "services/keys.h"
 #include "services/payload_codec.h"
@@ -15,6 +16,14 @@ std::optional<LifecycleEvent> tell_of_kv(const Database& database, const Lifecyc
                         .key = Bytes(change.key),
                         .payload = std::move(value),
                         .version = change.entry->version};
+}
+
+std::optional<LifecycleEvent> tell_of_blob(const Database& /*database*/, const LifecycleChange& change) {
+  if (change.entry == nullptr) return LifecycleEvent{.type = "blob:delete", .key = Bytes(change.key)};
+  return LifecycleEvent{.type = "blob:put",
+                        .key = Bytes(change.key),
+                        .version = change.entry->version,
+                        .size_bytes = BlobRecord::parse(change.key, *change.entry).info.size_bytes};
 }
 
 std::optional<LifecycleEvent> tell_of_event(const Database& database, const LifecycleChange& change) {
@@ -41,6 +50,7 @@ struct Kind {
 
 constexpr Kind kKinds[] = {
     {"kv", &LifecycleOptions::kv, "/", tell_of_kv},
+    {"blob", &LifecycleOptions::blobs, "/", tell_of_blob},
     {"event", &LifecycleOptions::events, "/log/", tell_of_event},
 };
 
@@ -57,6 +67,8 @@ std::vector<LifecycleSource> lifecycle_sources(const LifecycleOptions& options) 
   return sources;
 }
 
-std::vector<View> lifecycle_types() { return {"kv:set", "kv:delete", "event:append", "event:prune"}; }
+std::vector<View> lifecycle_types() {
+  return {"kv:set", "kv:delete", "blob:put", "blob:delete", "event:append", "event:prune"};
+}
 
 }  // namespace holdfast

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "engine/engine_test_support.h"
+#include "holdfast/blobs.h"
 #include "holdfast/events.h"
 #include "holdfast/kv.h"
 #include "tests/services/service_test.h"
@@ -117,6 +118,24 @@ TEST_P(LifecycleTest, tells_what_was_appended_and_pruned) {
   ASSERT_EQ(told.size(), 2u);
   EXPECT_EQ(told[1].stream, "orders/new");
   EXPECT_EQ(told[1].count, 1u);
+}
+
+TEST_P(LifecycleTest, tells_which_blobs_were_put_and_deleted) {
+  Lifecycle lifecycle(database());
+  Listener listener;
+  const LifecycleSubscription subscription = lifecycle.on("blob:*", listener.handler());
+  Blobs blobs(database());
+  const std::optional<BlobInfo> info = blobs.put("photos/1.jpg", Bytes(3'000'000, 'x'));
+  std::vector<LifecycleEvent> told = listener.until_type("blob:put");
+  ASSERT_EQ(told.size(), 1u) << "an upload is told when it is complete";
+  EXPECT_EQ(told[0].prefix, "blobs");
+  EXPECT_EQ(told[0].key, "photos/1.jpg");
+  EXPECT_EQ(told[0].size_bytes, 3'000'000u);
+  EXPECT_EQ(told[0].version, info->version);
+  blobs.erase("photos/1.jpg");
+  told = listener.until_type("blob:delete");
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[1].key, "photos/1.jpg");
 }
 
 TEST_P(LifecycleTest, a_prune_is_one_event_for_each_commit_and_counts_each_event_once) {
