@@ -5,14 +5,16 @@
 //       if (event.type == "record:put") refresh(event.key, *event.payload);
 //     });
 //
-// | type           | key     | stream, id | payload     | version           | size_bytes | count  |
-// |----------------|---------|------------|-------------|-------------------|------------|--------|
-// | "kv:set"       | key     |            | the value   | of the entry      |            |        |
-// | "kv:delete"    | key     |            |             |                   |            |        |
-// | "blob:put"     | key     |            |             | of the entry      | of it      |        |
-// | "blob:delete"  | key     |            |             |                   |            |        |
-// | "event:append" |         | both       | the payload |                   |            |        |
-// | "event:prune"  |         | stream     |             |                   |            | events |
+// | type            | key     | stream, id | payload     | version           | size_bytes | count  |
+// |-----------------|---------|------------|-------------|-------------------|------------|--------|
+// | "kv:set"        | key     |            | the value   | of the entry      |            |        |
+// | "kv:delete"     | key     |            |             |                   |            |        |
+// | "record:put"    | key     |            | the value   | of the record     |            |        |
+// | "record:delete" | key     |            |             |                   |            |        |
+// | "blob:put"      | key     |            |             | of the entry      | of it      |        |
+// | "blob:delete"   | key     |            |             |                   |            |        |
+// | "event:append"  |         | both       | the payload |                   |            |        |
+// | "event:prune"   |         | stream     |             |                   |            | events |
 //
 // Handlers hear of every commit after on() has returned, in the order of the commits, one at a time, on one
 // thread of the Lifecycle's own; those who write never wait for them. What is told is what a key has when the
@@ -55,6 +57,7 @@ using LifecycleHandler = std::function<void(const LifecycleEvent&)>;
 struct LifecycleOptions {
   // The prefixes of the services that are listened to.
   std::vector<Bytes> kv = {"kv"};
+  std::vector<Bytes> records = {"records"};
   std::vector<Bytes> blobs = {"blobs"};
   std::vector<Bytes> events = {"events"};
   /// Hears of what a handler throws, which has no other effect, and of errors of the database, on the thread

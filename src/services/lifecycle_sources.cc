@@ -4,6 +4,7 @@
 #include "services/events_keys.h"
 #include "services/keys.h"
 #include "services/payload_codec.h"
+#include "services/record_envelope.h"
 
 namespace holdfast {
 namespace {
@@ -16,6 +17,15 @@ std::optional<LifecycleEvent> tell_of_kv(const Database& database, const Lifecyc
                         .key = Bytes(change.key),
                         .payload = std::move(value),
                         .version = change.entry->version};
+}
+
+std::optional<LifecycleEvent> tell_of_record(const Database& database, const LifecycleChange& change) {
+  if (change.entry == nullptr) return LifecycleEvent{.type = "record:delete", .key = Bytes(change.key)};
+  const RecordEnvelope record = RecordEnvelope::parse(change.entry->value);
+  std::optional<Payload> value = PayloadCodec(database).load(record.payload);
+  if (!value) return std::nullopt;
+  return LifecycleEvent{
+      .type = "record:put", .key = Bytes(change.key), .payload = std::move(value), .version = record.version};
 }
 
 std::optional<LifecycleEvent> tell_of_blob(const Database& /*database*/, const LifecycleChange& change) {
@@ -50,6 +60,7 @@ struct Kind {
 
 constexpr Kind kKinds[] = {
     {"kv", &LifecycleOptions::kv, "/", tell_of_kv},
+    {"record", &LifecycleOptions::records, "/record/", tell_of_record},
     {"blob", &LifecycleOptions::blobs, "/", tell_of_blob},
     {"event", &LifecycleOptions::events, "/log/", tell_of_event},
 };
@@ -68,7 +79,8 @@ std::vector<LifecycleSource> lifecycle_sources(const LifecycleOptions& options) 
 }
 
 std::vector<View> lifecycle_types() {
-  return {"kv:set", "kv:delete", "blob:put", "blob:delete", "event:append", "event:prune"};
+  return {"kv:set",   "kv:delete",   "record:put",   "record:delete",
+          "blob:put", "blob:delete", "event:append", "event:prune"};
 }
 
 }  // namespace holdfast

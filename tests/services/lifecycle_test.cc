@@ -12,6 +12,7 @@
 #include "holdfast/blobs.h"
 #include "holdfast/events.h"
 #include "holdfast/kv.h"
+#include "holdfast/records.h"
 #include "tests/services/service_test.h"
 
 namespace holdfast {
@@ -120,18 +121,40 @@ TEST_P(LifecycleTest, tells_what_was_appended_and_pruned) {
   EXPECT_EQ(told[1].count, 1u);
 }
 
+TEST_P(LifecycleTest, tells_which_records_were_put_and_deleted) {
+  Lifecycle lifecycle(database());
+  Listener listener;
+  const LifecycleSubscription subscription = lifecycle.on("*", listener.handler());
+  Records records(database());
+  records.put("ada", 36);
+  listener.until_type("record:put");
+  records.put("ada", Payload(Bytes(300'000, 'x')));
+  listener.until([](const LifecycleEvent& event) { return event.version == 2; });
+  records.erase("ada");
+  const std::vector<LifecycleEvent> told = listener.until_type("record:delete");
+  ASSERT_EQ(types_of(told), (std::vector<Bytes>{"record:put", "record:put", "record:delete"}));
+  for (const LifecycleEvent& event : told) {
+    EXPECT_EQ(event.prefix, "records");
+    EXPECT_EQ(event.key, "ada");
+  }
+  EXPECT_EQ(told[0].version, 1u);
+  EXPECT_EQ(told[0].payload, Payload(36));
+  EXPECT_EQ(told[1].version, 2u) << "the version of the record, not of the entry";
+  EXPECT_EQ(told[1].payload->size_bytes(), 300'002u);
+}
+
 TEST_P(LifecycleTest, tells_which_blobs_were_put_and_deleted) {
   Lifecycle lifecycle(database());
   Listener listener;
   const LifecycleSubscription subscription = lifecycle.on("blob:*", listener.handler());
   Blobs blobs(database());
-  const std::optional<BlobInfo> info = blobs.put("photos/1.jpg", Bytes(3'000'000, 'x'));
+  blobs.put("photos/1.jpg", Bytes(3'000'000, 'x'));
   std::vector<LifecycleEvent> told = listener.until_type("blob:put");
   ASSERT_EQ(told.size(), 1u) << "an upload is told when it is complete";
   EXPECT_EQ(told[0].prefix, "blobs");
   EXPECT_EQ(told[0].key, "photos/1.jpg");
   EXPECT_EQ(told[0].size_bytes, 3'000'000u);
-  EXPECT_EQ(told[0].version, info->version);
+  EXPECT_EQ(told[0].version, blobs.stat("photos/1.jpg")->version);
   blobs.erase("photos/1.jpg");
   told = listener.until_type("blob:delete");
   ASSERT_EQ(told.size(), 2u);
