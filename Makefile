@@ -25,8 +25,8 @@ test: ## Build and run all test suites
 	@cmake --build build/release
 	@scripts/run-tests release
 
-asan: ## The test suites under AddressSanitizer and UndefinedBehaviorSanitizer
-	@scripts/setup test
+asan: ## The test suites under AddressSanitizer and UndefinedBehaviorSanitizer (clang)
+	@scripts/setup test lint
 	@cmake --preset asan >/dev/null
 	@cmake --build build/asan
 	@$(SMALLER) scripts/run-tests asan
@@ -47,7 +47,7 @@ lint: ## clang-format, and clang's warnings as errors
 	@scripts/setup test lint
 	@scripts/lint
 
-analyse: ## The same with clang-tidy
+analyse: ## clang-tidy over the library
 	@scripts/setup test lint
 	@scripts/lint --analyse
 

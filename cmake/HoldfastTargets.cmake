@@ -26,10 +26,16 @@ function(holdfast_library name)
                                 PRIVATE SQLite::SQLite3 PkgConfig::sodium absl::btree absl::flat_hash_map
                                         absl::synchronization)
   holdfast_warnings(${name})
+  if(HOLDFAST_CLANG_TIDY)
+    set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY "${HOLDFAST_CLANG_TIDY}")
+  endif()
 endfunction()
 
 # Adds sources of the current folder to every build of the library.
 function(holdfast_sources)
+  if(HOLDFAST_CLANG_TIDY)
+    set_property(SOURCE ${ARGN} APPEND PROPERTY OBJECT_DEPENDS ${PROJECT_SOURCE_DIR}/.clang-tidy)
+  endif()
   foreach(target holdfast holdfast_canaries)
     if(TARGET ${target})
       foreach(source ${ARGN})
