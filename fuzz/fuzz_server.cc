@@ -1,0 +1,155 @@
+// What a client may send to the server, through the real connection, router and handlers, on a store in
+// memory: nothing may crash it or be answered by 500.
+//
+// An even first byte: the rest is what comes over the wire. An odd one: the input is made into a request that
+// is well-formed HTTP, so that routes and handlers see most of it.
+#include <boost/beast/_experimental/test/stream.hpp>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "server/http/connection.h"
+#include "server/percent.h"
+#include "server/router.h"
+#include "server/routes.h"
+#include "server/server.h"
+
+namespace holdfast::server {
+
+using FuzzStream = boost::beast::test::stream;
+
+template <>
+struct StreamOperations<FuzzStream> {
+  template <class F>
+  static void handshake(FuzzStream& stream, F done) {
+    asio::post(stream.get_executor(), [done = std::move(done)] { done({}); });
+  }
+  template <class F>
+  static void shutdown(FuzzStream&, F done) {
+    done(asio::error::make_error_code(asio::error::eof));
+  }
+  static void cancel(FuzzStream& stream) { stream.close(); }
+  static void close(FuzzStream& stream) { stream.close(); }
+};
+
+namespace {
+
+/// Runs everything at once; has no threads for streams.
+class InlineExecutor final : public Executor {
+ public:
+  void run(std::function<void()> task) override { task(); }
+  bool run_long(std::function<void()>) override { return false; }
+};
+
+class World {
+ public:
+  World() : opened_(open_store("memory:?sweeper=false", {})) {
+    state_.store = opened_.store;
+    state_.metrics = opened_.metrics;
+    state_.store_name = opened_.name;
+    state_.environment = Environment{}.completed();
+    state_.http = &shared_.counters;
+    state_.requests = &router_.metrics();
+    shared_.executor = std::make_unique<InlineExecutor>();
+  }
+
+  const std::vector<Route>& routes() const { return router_.routes(); }
+
+  std::string answer(const std::string& bytes) {
+    Loop loop(shared_);
+    FuzzStream client(loop.context);
+    {
+      FuzzStream stream(loop.context);
+      stream.connect(client);
+      stream.append(bytes);
+      client.close_remote();
+      std::make_shared<Connection<FuzzStream>>(loop, std::move(stream), "127.0.0.1")->start();
+    }
+    loop.context.poll();
+    client.close();
+    loop.context.poll();
+    loop.abort();
+    loop.context.poll();
+    return std::string(client.str());
+  }
+
+ private:
+  OpenStore opened_;
+  ServerState state_;
+  Router router_{state_, all_routes(), nullptr};
+  HttpShared shared_{HttpLimits{}, router_, Environment{}};
+};
+
+/// Takes words off the input.
+class Input {
+ public:
+  Input(const std::uint8_t* data, std::size_t size) : rest_(reinterpret_cast<const char*>(data), size) {}
+  std::size_t number() {
+    if (rest_.empty()) return 0;
+    const auto byte = static_cast<unsigned char>(rest_.front());
+    rest_.remove_prefix(1);
+    return byte;
+  }
+  std::string text() {
+    const std::size_t size = std::min<std::size_t>(number(), rest_.size());
+    const std::string text(rest_.substr(0, size));
+    rest_.remove_prefix(size);
+    return text;
+  }
+  std::string rest() { return std::string(rest_); }
+
+ private:
+  View rest_;
+};
+
+std::string request_of(Input& input, const std::vector<Route>& routes) {
+  const Route& route = routes[input.number() % routes.size()];
+  std::string target;
+  for (std::size_t i = 0; i < route.pattern.size(); ++i) {
+    if (route.pattern[i] == '{') {
+      target += percent_encoded(input.text());
+      i = route.pattern.find('}', i);
+    } else {
+      target += route.pattern[i];
+    }
+  }
+  std::string fields;
+  for (const Parameter& parameter : route.parameters) {
+    if (input.number() % 4 != 0) continue;
+    if (parameter.is_header) {
+      std::string value = input.text();
+      std::replace_if(
+          value.begin(), value.end(), [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+      fields += parameter.name + ": " + value + "\r\n";
+    } else {
+      target += (target.find('?') == std::string::npos ? '?' : '&') + parameter.name + "=" +
+                percent_encoded(input.text());
+    }
+  }
+  const std::string body = input.rest();
+  return route.method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n" + fields +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+}  // namespace
+}  // namespace holdfast::server
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace holdfast::server;
+  static std::unique_ptr<World> world;
+  static int inputs = 0;
+  // A new store now and then, so that what one input wrote does not stay for ever.
+  if (inputs++ % 2'000 == 0) world = std::make_unique<World>();
+  Input input(data, size);
+  const bool is_made = input.number() % 2 == 1;
+  const std::string request = is_made ? request_of(input, world->routes()) : input.rest();
+  const std::string answer = world->answer(request);
+  const bool is_wrong = answer.find("HTTP/1.1 500") == 0 || (is_made && !answer.starts_with("HTTP/1.1 "));
+  if (is_wrong) {
+    std::cerr << request << "\n---\n" << answer << "\n";
+    std::abort();
+  }
+  return 0;
+}

@@ -1,0 +1,92 @@
+// One thread that does I/O for its share of the connections. Internal to the HTTP core.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+#include <unordered_set>
+
+#include "holdfast/environment.h"
+#include "server/http/executor.h"
+#include "server/http/http_server.h"
+#include "server/http/message.h"
+
+namespace boost::asio::ssl {
+class context;
+}
+
+namespace holdfast::server {
+
+/// What all loops of a server share.
+struct HttpShared {
+  HttpShared(HttpLimits http_limits, Handler& http_handler, Environment an_environment);
+  /// 16 hexadecimal digits, never twice in a process and hardly ever twice in a store.
+  std::string next_request_id();
+
+  const HttpLimits limits;
+  Handler& handler;
+  const Environment environment;
+  HttpCounters counters;
+  std::unique_ptr<Executor> executor;
+
+ private:
+  const std::uint64_t request_id_seed_;
+  std::atomic<std::uint64_t> requests_{0};
+};
+
+/// A connection as its loop sees it. All calls on the loop's thread.
+class ConnectionBase {
+ public:
+  virtual ~ConnectionBase() = default;
+  virtual void start() = 0;
+  /// Looks at its deadline.
+  virtual void tick(Deadline now) = 0;
+  /// No further request; at once if it waits for one.
+  virtual void drain() = 0;
+  virtual void abort() = 0;
+  /// Whether it waits for a request of which nothing has come, and since when.
+  virtual bool is_idle() const = 0;
+  virtual Deadline idle_since() const = 0;
+};
+
+class Loop {
+ public:
+  explicit Loop(HttpShared& http_shared);
+  ~Loop();
+
+  Deadline now() const { return shared.environment.clock->steady_now(); }
+  /// "Sun, 06 Nov 1994 08:49:37 GMT".
+  const std::string& date() const { return date_; }
+
+  /// Whether a request that is quick as a rule may be carried out on this thread. When one was not, workers
+  /// take them for a while, so that a slow store does not stop the I/O of other connections.
+  bool may_run_here(Deadline at) const { return at >= quick_again_at_; }
+  void ran_here(Deadline begin, Deadline end);
+
+  void tick();
+  void drain();
+  void abort();
+  /// Closes the connection that has waited longest for a request; false if none waits.
+  bool evict_idle();
+
+  HttpShared& shared;
+  std::unordered_set<ConnectionBase*> connections;
+  bool is_draining = false;
+  boost::asio::io_context context{1};
+
+ private:
+  void schedule();
+
+  std::string date_;
+  std::int64_t date_second_ = -1;
+  Deadline quick_again_at_{};
+  boost::asio::steady_timer timer_{context};
+};
+
+void start_plain_connection(Loop& loop, boost::asio::ip::tcp::socket socket, std::string peer);
+void start_tls_connection(Loop& loop, boost::asio::ip::tcp::socket socket, std::string peer,
+                          boost::asio::ssl::context& tls);
+
+}  // namespace holdfast::server

@@ -1,0 +1,53 @@
+// Payloads in requests and responses. A document's text goes through as it is, so that no number is re-typed
+// on the way: what is parsed is only looked at.
+#pragma once
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "holdfast/listing.h"
+#include "holdfast/payload.h"
+#include "server/json.h"
+#include "server/route.h"
+
+namespace holdfast::server {
+
+/// The body: a document if its type is application/json, else raw bytes.
+Payload payload_of_body(const Call& call);
+/// The payload as the whole body.
+void set_payload_body(Response& response, const Payload& payload);
+
+/// The texts of an array's elements, and of an object's members by name. `text` is JSON of that kind.
+std::vector<View> raw_elements(View text);
+std::vector<std::pair<std::string, View>> raw_members(View text);
+/// The payload in an object's members: "value", any JSON, or "bytes_base64". Throws invalid_argument.
+Payload payload_of_members(View object_text, const std::string& where);
+/// An object with the payload in place of its member "value" or "bytes_base64".
+std::string with_payload(const Json& object, const Payload& payload);
+
+/// The members that payload_of_members() reads and with_payload() writes.
+std::vector<std::pair<std::string, Json>> payload_members();
+
+// --- lists of services
+
+std::vector<Parameter> list_parameters(bool has_prefix = true);
+ListOptions list_options_of(const Call& call, bool has_prefix = true);
+/// {"items": [...], "cursor": "..."}: the items are JSON texts.
+Response listing_response(std::span<const std::string> items, const Bytes& cursor);
+Json listing_schema(Json item);
+Bytes cursor_of(const Call& call);
+
+/// If-Match: "version"; nothing if it is not there.
+std::optional<std::uint64_t> if_match_of(const Call& call);
+/// Whether there is If-None-Match: *.
+bool is_if_none_match(const Call& call);
+Parameter if_match_parameter();
+Parameter if_none_match_parameter();
+[[noreturn]] void precondition_failed();
+
+/// Payload bodies may have 64 MiB.
+inline constexpr std::size_t kPayloadBodyBytes = limits::kPayloadBytes;
+
+}  // namespace holdfast::server

@@ -1,0 +1,90 @@
+#include "server/routes.h"
+
+#include "server/openapi.h"
+
+namespace holdfast::server {
+
+std::vector<Route> all_routes() {
+  std::vector<Route> routes;
+  add_server_routes(routes);
+  add_database_routes(routes);
+  add_entry_routes(routes);
+  add_batch_routes(routes);
+  add_watch_routes(routes);
+  add_kv_routes(routes);
+  add_event_routes(routes);
+  add_table_routes(routes);
+
+  Route document;
+  document.method = "GET";
+  document.pattern = "/openapi.json";
+  document.name = "get_openapi";
+  document.tag = "server";
+  document.summary = "This document.";
+  document.answers = {
+      {200, "The OpenAPI 3.1 document of this server.", "application/json", {{"type", "object"}}}};
+  document.mode = Plan::Mode::quick;
+  routes.push_back(document);
+  const auto text = std::make_shared<const std::string>(openapi_document(routes).dump(2) + "\n");
+  routes.back().handler = [text](Call&) {
+    Response response;
+    response.content_type = "application/json";
+    response.body = *text;
+    return response;
+  };
+  return routes;
+}
+
+std::vector<Parameter> range_parameters() {
+  return {{"prefix", text_schema(), "Only keys that begin with it."},
+          {"begin", text_schema(), "Only keys from this one on; not with prefix."},
+          {"end", text_schema(), "Only keys before this one; not with prefix."}};
+}
+
+Range range_of(const Call& call) {
+  const auto prefix = call.query("prefix");
+  const auto begin = call.query("begin");
+  const auto end = call.query("end");
+  if (prefix && (begin || end))
+    refuse_request("a range is given by prefix, or by begin and end, not by both");
+  if (prefix) return Range::prefix(*prefix);
+  return {Bytes(begin.value_or("")), Bytes(end.value_or(""))};
+}
+
+Parameter encoding_parameter() {
+  return {"encoding",
+          {{"type", "string"}, {"enum", Json::array({"auto", "base64"})}},
+          "base64: all keys and values in base64, also those that are UTF-8."};
+}
+
+Encoding encoding_of(const Call& call) {
+  const View word = call.query("encoding").value_or("auto");
+  if (word == "base64") return Encoding::base64;
+  if (word != "auto") refuse_request("the query parameter \"encoding\" is auto or base64");
+  return Encoding::automatic;
+}
+
+Json json_of(const Entry& entry, Encoding encoding, bool keys_only) {
+  Json json = Json::object();
+  set_bytes(json, "key", entry.key, encoding);
+  if (!keys_only) set_bytes(json, "value", entry.value, encoding);
+  json["version"] = entry.version;
+  if (entry.expires_at_ms) json["expires_at_ms"] = *entry.expires_at_ms;
+  return json;
+}
+
+std::optional<UnixMs> expiry_of(const ServerState& state, std::optional<std::int64_t> expires_at_ms,
+                                std::optional<std::int64_t> ttl_ms) {
+  if (!ttl_ms) return expires_at_ms;
+  if (expires_at_ms) refuse_request("an expiry is given by expires_at_ms or by ttl_ms, not by both");
+  // A thousand years; more would overflow sooner or later.
+  constexpr std::int64_t kLongest = 1'000ll * 366 * 24 * 3'600 * 1'000;
+  if (*ttl_ms < 1 || *ttl_ms > kLongest) {
+    refuse_request("ttl_ms is a number of milliseconds between 1 and " + std::to_string(kLongest));
+  }
+  return state.environment.clock->now_ms() + *ttl_ms;
+}
+
+std::string etag_of(Seq version) { return "\"" + std::to_string(version) + "\""; }
+
+}  // namespace holdfast::server

@@ -1,0 +1,230 @@
+// The service tables: documents by table and key, with versions, expiry and dictionaries.
+#include "holdfast/tables.h"
+#include "server/openapi.h"
+#include "server/payload_json.h"
+#include "server/routes.h"
+
+namespace holdfast::server {
+namespace {
+
+std::string text_of(const TableRecord& record) {
+  Json json = {{"version", record.version}, {"written_at_ms", record.written_at_ms}};
+  if (record.expires_at_ms) json["expires_at_ms"] = *record.expires_at_ms;
+  if (!record.dictionary.empty()) json["dictionary"] = record.dictionary;
+  set_bytes(json, "key", record.key);
+  return with_payload(json, record.value);
+}
+
+Response names_of(const Listing<Bytes>& listing) {
+  std::vector<std::string> items;
+  for (const Bytes& name : listing.items) items.push_back(Json({{"name", name}}).dump());
+  return listing_response(items, listing.cursor);
+}
+
+Response list_tables(Call& call) {
+  return names_of(Tables(call.database()).list_tables(list_options_of(call)));
+}
+
+Response stat_table(Call& call) {
+  return json_response({{"records", Tables(call.database()).table_size(call.path("table"))}});
+}
+
+Response create_table(Call& call) {
+  return json_response({{"created", Tables(call.database()).create_table(call.path("table"))}});
+}
+
+Response erase_table(Call& call) {
+  return json_response({{"erased", Tables(call.database()).erase_table(call.path("table"))}});
+}
+
+Response list_records(Call& call) {
+  const auto listing = Tables(call.database()).list(call.path("table"), list_options_of(call));
+  std::vector<std::string> items;
+  for (const TableRecord& record : listing.items) items.push_back(text_of(record));
+  return listing_response(items, listing.cursor);
+}
+
+Response get_record(Call& call) {
+  const auto record = Tables(call.database()).get(call.path("table"), call.path("key"));
+  if (!record) throw Error(Code::not_found, "there is no such record");
+  Response response;
+  response.headers = {{"ETag", etag_of(record->version)},
+                      {"Holdfast-Written-At-Ms", std::to_string(record->written_at_ms)}};
+  if (record->expires_at_ms) {
+    response.headers.emplace_back("Holdfast-Expires-At-Ms", std::to_string(*record->expires_at_ms));
+  }
+  set_payload_body(response, record->value);
+  return response;
+}
+
+Response write_record(Call& call) {
+  TableWriteOptions options;
+  options.expires_at_ms = call.signed_number("expires_at_ms");
+  options.dictionary = Bytes(call.query("dictionary").value_or(""));
+  const auto match = if_match_of(call);
+  const bool only_if_absent = is_if_none_match(call);
+  if (match && only_if_absent) refuse_request("If-Match and If-None-Match contradict each other");
+  Tables tables(call.database());
+  const Payload value = payload_of_body(call);
+  std::optional<std::uint64_t> version;
+  if (match || only_if_absent) {
+    version = tables.write_if(call.path("table"), call.path("key"), match.value_or(0), value, options);
+    if (!version) precondition_failed();
+  } else {
+    version = tables.write(call.path("table"), call.path("key"), value, options);
+  }
+  Response response = json_response({{"version", *version}});
+  response.headers.emplace_back("ETag", etag_of(*version));
+  return response;
+}
+
+Response erase_record(Call& call) {
+  Tables tables(call.database());
+  const auto match = if_match_of(call);
+  if (!match) return json_response({{"erased", tables.erase(call.path("table"), call.path("key"))}});
+  if (!tables.erase_if(call.path("table"), call.path("key"), *match)) precondition_failed();
+  return json_response({{"erased", true}});
+}
+
+Response list_dictionaries(Call& call) {
+  return names_of(Tables(call.database()).list_dictionaries(list_options_of(call)));
+}
+
+Response get_dictionary(Call& call) {
+  const auto dictionary = Tables(call.database()).get_dictionary(call.path("name"));
+  if (!dictionary) throw Error(Code::not_found, "there is no such dictionary");
+  return json_response({{"deflate", dictionary->deflate.value_or(std::map<Bytes, Bytes>{})}});
+}
+
+std::map<Bytes, Bytes> names_in(const Json& object) {
+  std::map<Bytes, Bytes> names;
+  if (!object.is_object()) refuse_request("\"deflate\" is an object of names");
+  for (const auto& [from, to] : object.items()) {
+    if (!to.is_string()) refuse_request("a short name is a string");
+    names.emplace(from, to.get<std::string>());
+  }
+  return names;
+}
+
+Response set_dictionary(Call& call) {
+  const Json body = call.json_body();
+  const Fields fields(body, "the body", {"deflate"});
+  Tables(call.database()).add_dictionary(call.path("name"), {.deflate = names_in(fields.at("deflate"))});
+  return json_response({{"set", true}});
+}
+
+Response remove_dictionary(Call& call) {
+  return json_response({{"erased", Tables(call.database()).remove_dictionary(call.path("name"))}});
+}
+
+Route route(const char* method, const char* pattern, const char* name, const char* summary, Scope scope,
+            std::function<Response(Call&)> handler) {
+  Route route;
+  route.method = method;
+  route.pattern = pattern;
+  route.name = name;
+  route.tag = "tables";
+  route.summary = summary;
+  route.scope = scope;
+  route.handler = std::move(handler);
+  return route;
+}
+
+Answer truth(const char* name, const char* description) {
+  return {200, description, "application/json", object_schema({{name, boolean_schema()}}, {name})};
+}
+
+void add_dictionary_routes(std::vector<Route>& routes) {
+  const char* one = "/v1/databases/{db}/dictionaries/{name}";
+  const Json dictionary = object_schema(
+      {{"deflate", {{"type", "object"}, {"description", "From long names to short ones, one to one"}}}},
+      {"deflate"});
+
+  Route list = route("GET", "/v1/databases/{db}/dictionaries", "list_dictionaries", "Dictionaries by name.",
+                     Scope::read, list_dictionaries);
+  list.parameters = list_parameters();
+  list.answers = {{200, "A page.", "application/json",
+                   listing_schema(object_schema({{"name", text_schema()}}, {"name"}))}};
+  routes.push_back(list);
+
+  Route get = route("GET", one, "get_dictionary", "A dictionary.", Scope::read, get_dictionary);
+  get.answers = {{200, "The dictionary.", "application/json", dictionary}};
+  routes.push_back(get);
+
+  Route set = route("PUT", one, "set_dictionary", "Makes a dictionary known.", Scope::write, set_dictionary);
+  set.body_limit_bytes = kJsonBodyBytes;
+  set.body = Body{"application/json", dictionary, "The names."};
+  set.answers = {truth("set", "It is known.")};
+  routes.push_back(set);
+
+  Route remove = route("DELETE", one, "remove_dictionary", "Forgets a dictionary for later writes.",
+                       Scope::write, remove_dictionary);
+  remove.answers = {truth("erased", "Whether it was known.")};
+  routes.push_back(remove);
+}
+
+}  // namespace
+
+void add_table_routes(std::vector<Route>& routes) {
+  const char* table = "/v1/databases/{db}/tables/{table}";
+  const char* record = "/v1/databases/{db}/tables/{table}/records/{key+}";
+
+  Route tables =
+      route("GET", "/v1/databases/{db}/tables", "list_tables", "Tables by name.", Scope::read, list_tables);
+  tables.parameters = list_parameters();
+  tables.answers = {{200, "A page.", "application/json",
+                     listing_schema(object_schema({{"name", text_schema()}}, {"name"}))}};
+  routes.push_back(tables);
+
+  Route stat = route("GET", table, "stat_table", "How many records a table has, by a scan of its keys.",
+                     Scope::read, stat_table);
+  stat.answers = {{200, "0 if there is no such table.", "application/json",
+                   object_schema({{"records", integer_schema()}}, {"records"})}};
+  routes.push_back(stat);
+
+  Route create = route("PUT", table, "create_table", "Makes an empty table.", Scope::write, create_table);
+  create.answers = {truth("created", "False if there is one.")};
+  routes.push_back(create);
+
+  Route erase_all = route("DELETE", table, "erase_table", "Erases a table.", Scope::write, erase_table);
+  erase_all.answers = {truth("erased", "It is gone.")};
+  routes.push_back(erase_all);
+
+  Route list = route("GET", "/v1/databases/{db}/tables/{table}/records", "list_table_records",
+                     "Records by key.", Scope::read, list_records);
+  list.parameters = list_parameters();
+  auto item = bytes_members("key", "The key");
+  for (auto& member : payload_members()) item.push_back(std::move(member));
+  item.emplace_back("version", integer_schema(1));
+  item.emplace_back("written_at_ms", integer_schema(INT64_MIN));
+  item.emplace_back("expires_at_ms", integer_schema(INT64_MIN));
+  item.emplace_back("dictionary", text_schema());
+  list.answers = {{200, "A page.", "application/json",
+                   listing_schema(object_schema(item, {"version", "written_at_ms"}))}};
+  routes.push_back(list);
+
+  Route get = route("GET", record, "get_table_record", "A record's value; its version is the ETag.",
+                    Scope::read, get_record);
+  get.answers = {{200, "The document.", "application/json"}};
+  routes.push_back(get);
+
+  Route write = route("PUT", record, "write_table_record", "Writes a record.", Scope::write, write_record);
+  write.body_limit_bytes = kPayloadBodyBytes;
+  write.body = Body{"*/*", {}, "The document, up to 64 MiB."};
+  write.parameters = {{"expires_at_ms", integer_schema(), "The last millisecond at which it is there."},
+                      {"dictionary", text_schema(), "The name of a dictionary to write it with."},
+                      if_match_parameter(),
+                      if_none_match_parameter()};
+  write.answers = {{200, "Its new version.", "application/json",
+                    object_schema({{"version", integer_schema(1)}}, {"version"})}};
+  routes.push_back(write);
+
+  Route erase = route("DELETE", record, "erase_table_record", "Erases a record.", Scope::write, erase_record);
+  erase.parameters = {if_match_parameter()};
+  erase.answers = {truth("erased", "Whether there was one.")};
+  routes.push_back(erase);
+
+  add_dictionary_routes(routes);
+}
+
+}  // namespace holdfast::server

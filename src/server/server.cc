@@ -1,0 +1,115 @@
+#include "server/server.h"
+
+#include <algorithm>
+
+#include "contract/url.h"
+#include "holdfast/open.h"
+#include "open/registry.h"
+#include "server/json.h"
+#include "server/router.h"
+#include "server/routes.h"
+
+namespace holdfast::server {
+namespace {
+
+std::string name_of(const Url& url) {
+  std::string name;
+  for (const std::string& layer : url.layers) name += layer + "+";
+  name += url.scheme + ":";
+  const std::size_t at = url.authority.rfind('@');
+  const std::string host = at == std::string::npos ? url.authority : url.authority.substr(at + 1);
+  if (!host.empty() || url.path.starts_with('/')) name += "//" + host;
+  return name + url.path;
+}
+
+HttpOptions http_options(const ServerConfig& config, FileSystem& files) {
+  HttpOptions options;
+  std::tie(options.address, options.port) = split_address(config.listen);
+  if (!config.tls_certificate_file.empty()) {
+    options.tls_certificate_pem = read_file(files, config.tls_certificate_file);
+    options.tls_key_pem = read_file(files, config.tls_key_file);
+  }
+  options.io_threads = config.io_threads;
+  options.worker_threads = config.worker_threads;
+  options.limits = config.limits;
+  return options;
+}
+
+}  // namespace
+
+OpenStore open_store(View url, const Environment& environment) {
+  OpenStore opened;
+  const Url parsed = Url::parse(url);
+  opened.name = name_of(parsed);
+  opened.metrics = std::make_shared<Metrics>();
+  StoreOptions options;
+  options.environment = environment.completed();
+  options = with_url(std::move(options), plan(parsed));
+  auto backend = open_backend(url, options.environment, opened.metrics);
+  if (std::find(parsed.layers.begin(), parsed.layers.end(), "metered") == parsed.layers.end()) {
+    backend = metered(std::move(backend), options.environment, opened.metrics);
+  }
+  opened.store = Store::open(std::move(backend), std::move(options));
+  return opened;
+}
+
+struct Server::Impl {
+  Impl(const ServerConfig& config, Tokens tokens, OpenStore opened, const Environment& an_environment,
+       RequestLog* log)
+      : environment(an_environment.completed()),
+        state(make_state(std::move(tokens), std::move(opened))),
+        router(*state, all_routes(), log) {
+    const HttpOptions options = http_options(config, *environment.files);
+    if (!state->has_tokens && !is_loopback_address(options.address)) {
+      throw Error(Code::invalid_argument,
+                  "without tokens the server listens on loopback only; give it a token_file "
+                  "to listen on " +
+                      options.address);
+    }
+    state->requests = &router.metrics();
+    state->http = &no_counters;
+    http = std::make_unique<HttpServer>(options, router, environment);
+    state->http = &http->counters();
+  }
+
+  std::unique_ptr<ServerState> make_state(Tokens tokens, OpenStore opened) const {
+    auto made = std::make_unique<ServerState>();
+    made->store = std::move(opened.store);
+    made->store_name = std::move(opened.name);
+    made->metrics = std::move(opened.metrics);
+    made->environment = environment;
+    made->has_tokens = !tokens.empty();
+    made->tokens = std::make_shared<const Tokens>(std::move(tokens));
+    return made;
+  }
+
+  const Environment environment;
+  HttpCounters no_counters;  // until there is a server that counts
+  const std::unique_ptr<ServerState> state;
+  Router router;
+  std::unique_ptr<HttpServer> http;
+};
+
+Server::Server(const ServerConfig& config, Tokens tokens, OpenStore store, const Environment& environment,
+               RequestLog* log)
+    : impl_(std::make_unique<Impl>(config, std::move(tokens), std::move(store), environment, log)) {}
+Server::~Server() = default;
+
+std::uint16_t Server::port() const { return impl_->http->port(); }
+std::size_t Server::open_connections() const { return impl_->http->counters().connections_open.load(); }
+
+void Server::replace_tokens(Tokens tokens) {
+  if (tokens.empty() == impl_->state->has_tokens) {
+    refuse_request("a server that began with tokens keeps needing them, and one that began without has none");
+  }
+  impl_->state->tokens = std::make_shared<const Tokens>(std::move(tokens));
+}
+
+void Server::cut() { impl_->http->cut(); }
+
+bool Server::drain(std::chrono::milliseconds limit) {
+  impl_->state->is_draining = true;
+  return impl_->http->drain(limit);
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,219 @@
+// /openapi.json against the table of routes and against what the routes answer.
+#include "server/openapi.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "server/routes.h"
+#include "tests/server/client.h"
+
+namespace holdfast::testing_support {
+namespace {
+
+using nlohmann::json;
+
+std::string documented_path(std::string pattern) {
+  const std::size_t plus = pattern.find("+}");
+  return plus == std::string::npos ? pattern : pattern.erase(plus, 1);
+}
+
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+/// A path that matches the pattern.
+std::string example_path(const std::string& pattern) {
+  std::string path;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] == '{') {
+      path += "example";
+      i = pattern.find('}', i);
+    } else {
+      path += pattern[i];
+    }
+  }
+  return path;
+}
+
+void collect_refs(const json& node, std::set<std::string>& refs) {
+  if (node.is_object() && node.contains("$ref")) refs.insert(node["$ref"]);
+  if (node.is_structured()) {
+    for (const json& child : node) collect_refs(child, refs);
+  }
+}
+
+/// What is wrong with `value` by `schema`: as much of JSON Schema as the document uses.
+std::string problem_of(const json& value, const json& schema, const json& document,
+                       const std::string& where) {
+  if (schema.contains("$ref")) {
+    const std::string pointer = schema["$ref"].get<std::string>().substr(1);
+    return problem_of(value, document.at(json::json_pointer(pointer)), document, where);
+  }
+  if (schema.contains("oneOf")) {
+    for (const json& one : schema["oneOf"]) {
+      if (problem_of(value, one, document, where).empty()) return "";
+    }
+    return where + " is none of oneOf";
+  }
+  const std::string type = schema.value("type", "");
+  const bool fits = type.empty() || (type == "string" && value.is_string()) ||
+                    (type == "integer" && value.is_number_integer()) ||
+                    (type == "boolean" && value.is_boolean()) || (type == "array" && value.is_array()) ||
+                    (type == "object" && value.is_object()) || (type == "null" && value.is_null());
+  if (!fits) return where + " is no " + type;
+  if (value.is_object() && schema.contains("properties")) {
+    for (const auto& [name, member] : value.items()) {
+      if (!schema["properties"].contains(name))
+        return where + " has \"" + name + "\", which is not described";
+      std::string problem = problem_of(member, schema["properties"][name], document, where + "." + name);
+      if (!problem.empty()) return problem;
+    }
+    for (const json& name : schema.value("required", json::array())) {
+      if (!value.contains(name)) return where + " has no \"" + name.get<std::string>() + "\"";
+    }
+  }
+  if (value.is_array() && schema.contains("items")) {
+    for (const json& item : value) {
+      std::string problem = problem_of(item, schema["items"], document, where + "[]");
+      if (!problem.empty()) return problem;
+    }
+  }
+  return "";
+}
+
+class OpenApi : public testing::Test {
+ protected:
+  /// Sends the request and holds the answer against the document.
+  HttpAnswer check(const server::Route& route, const std::string& target, const std::string& body,
+                   const HeaderList& headers = {}) {
+    HttpConnection connection(server_.port());
+    connection.send(request_text(route.method, target, body, headers));
+    HttpAnswer answer;
+    if (route.is_event_stream) {
+      answer.status = std::stoi(connection.receive_until("\r\n\r\n").substr(9, 3));
+      return answer;
+    }
+    answer = connection.receive();
+    const json& operation = document_["paths"][documented_path(route.pattern)][lower(route.method)];
+    const std::string status = std::to_string(answer.status);
+    const json& responses = operation["responses"];
+    EXPECT_TRUE(responses.contains(status) || answer.status >= 400) << route.name << " answers " << status;
+    const json& response = responses.contains(status) ? responses[status] : responses["default"];
+    if (!response.contains("content")) {
+      EXPECT_EQ(answer.body, "") << route.name;
+      return answer;
+    }
+    const std::string type =
+        answer.headers.count("content-type") != 0 ? answer.headers.at("content-type") : "";
+    const std::string media_type = type.substr(0, type.find(';'));
+    EXPECT_TRUE(response["content"].contains(media_type) || response["content"].contains("*/*"))
+        << route.name << " answers " << media_type;
+    if (media_type == "application/json" && response["content"].contains(media_type)) {
+      EXPECT_EQ(problem_of(answer.json(), response["content"][media_type].value("schema", json::object()),
+                           document_, route.name),
+                "");
+    }
+    return answer;
+  }
+
+  TestServer server_;
+  const std::vector<server::Route> routes_ = server::all_routes();
+  const json document_ = server_.get("/openapi.json").json();
+};
+
+TEST_F(OpenApi, HasEveryRouteAndNothingElse) {
+  EXPECT_EQ(document_["openapi"], "3.1.0");
+  std::set<std::string> documented;
+  for (const auto& [path, operations] : document_["paths"].items()) {
+    for (const auto& [method, operation] : operations.items()) documented.insert(method + " " + path);
+  }
+  std::set<std::string> known;
+  std::set<std::string> names;
+  for (const server::Route& route : routes_) {
+    known.insert(lower(route.method) + " " + documented_path(route.pattern));
+    EXPECT_TRUE(names.insert(route.name).second) << route.name << " is there twice";
+  }
+  EXPECT_EQ(documented, known);
+  EXPECT_GE(known.size(), 18u);
+}
+
+TEST_F(OpenApi, DescribesEveryRouteCompletely) {
+  for (const server::Route& route : routes_) {
+    const json& operation = document_["paths"][documented_path(route.pattern)][lower(route.method)];
+    EXPECT_FALSE(operation["summary"].get<std::string>().empty()) << route.name;
+    EXPECT_EQ(operation["operationId"], route.name);
+    EXPECT_GE(operation["responses"].size(), 2u) << route.name;
+    EXPECT_EQ(operation["security"].empty(), route.scope == server::Scope::open) << route.name;
+    EXPECT_EQ(operation.contains("requestBody"),
+              route.body_limit_bytes > 0 || route.mode == server::Plan::Mode::upload)
+        << route.name;
+    std::set<std::string> path_parameters;
+    for (const json& parameter : operation.value("parameters", json::array())) {
+      EXPECT_FALSE(parameter["description"].get<std::string>().empty()) << route.name;
+      EXPECT_TRUE(parameter.contains("schema")) << route.name;
+      if (parameter["in"] == "path") path_parameters.insert("{" + parameter["name"].get<std::string>() + "}");
+    }
+    std::set<std::string> in_path;
+    const std::string path = documented_path(route.pattern);
+    for (std::size_t at = path.find('{'); at != std::string::npos; at = path.find('{', at + 1)) {
+      in_path.insert(path.substr(at, path.find('}', at) - at + 1));
+    }
+    EXPECT_EQ(path_parameters, in_path) << route.name;
+    EXPECT_EQ(route.pattern.find("{db}") != std::string::npos,
+              route.scope == server::Scope::read || route.scope == server::Scope::write)
+        << route.name << ": who names a database needs a scope for it";
+  }
+}
+
+TEST_F(OpenApi, HasNoReferenceThatLeadsNowhere) {
+  std::set<std::string> refs;
+  collect_refs(document_, refs);
+  EXPECT_FALSE(refs.empty());
+  for (const std::string& ref : refs) {
+    EXPECT_TRUE(document_.contains(json::json_pointer(ref.substr(1)))) << ref;
+  }
+}
+
+TEST_F(OpenApi, TellsWhatEveryRouteAnswersToAPlainRequest) {
+  server_.store().database("example").put("example", "value");
+  for (const server::Route& route : routes_) {
+    if (route.method == "DELETE") continue;
+    const HttpAnswer answer = check(route, example_path(route.pattern), route.body ? "{}" : "");
+    EXPECT_LT(answer.status, 500) << route.name;
+  }
+  for (const server::Route& route : routes_) {
+    if (route.method == "DELETE") check(route, example_path(route.pattern), "");
+  }
+}
+
+TEST_F(OpenApi, TellsWhatEveryRouteAnswersToNonsense) {
+  for (const server::Route& route : routes_) {
+    if (route.is_event_stream) continue;
+    const std::string target = example_path(route.pattern);
+    EXPECT_EQ(check(route, target + "?no_such_parameter=1", route.body ? "{}" : "").status, 400)
+        << route.name;
+    if (!route.body || route.body->content_type != "application/json") continue;
+    for (const std::string body : {"null", "[]", "7", "\"text\"", "{\"no_such_member\":1}", "{", "\xff"}) {
+      EXPECT_EQ(check(route, target, body).status, 400) << route.name << " " << body;
+    }
+  }
+}
+
+TEST_F(OpenApi, DeclaresEveryParameterThatARouteTakes) {
+  for (const server::Route& route : routes_) {
+    if (route.is_event_stream || route.method == "DELETE") continue;
+    for (const server::Parameter& parameter : route.parameters) {
+      if (parameter.is_header) continue;
+      const std::string target = example_path(route.pattern) + "?" + parameter.name + "=";
+      for (const std::string value : {"1", "-1", "x", "%ff", "99999999999999999999", "true", ""}) {
+        EXPECT_LT(check(route, target + value, route.body ? "{}" : "").status, 500)
+            << route.name << " " << parameter.name << "=" << value;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::testing_support

@@ -1,0 +1,227 @@
+// Event streams over real sockets: Server-Sent Events and WebSockets.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <thread>
+
+#include "tests/server/client.h"
+#include "tests/server/event_stream.h"
+
+namespace holdfast::testing_support {
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+constexpr const char* kWatch = "/v1/databases/db/watch";
+
+TEST(Watch, TellsOfEveryChangeInItsRange) {
+  TestServer server;
+  server.store().database("db").put("first", "makes the database");
+  EventStream stream(server.port(), std::string(kWatch) + "?prefix=a%2F");
+  EXPECT_NE(stream.head().find("Content-Type: text/event-stream"), std::string::npos);
+  EXPECT_EQ(stream.next().name, "position");
+  server.store().database("db").put("b/1", "not in the range");
+  server.store().database("db").put("a/1", "v");
+  const StreamEvent event = stream.next();
+  EXPECT_EQ(event.name, "change");
+  EXPECT_EQ(event.data["keys"], json::parse(R"([{"key":"a/1"}])"));
+  EXPECT_EQ(event.data["everything"], false);
+  EXPECT_EQ(event.data["position"], event.id);
+}
+
+TEST(Watch, ResumesWithoutALossWhereItLeftOff) {
+  TestServer server;
+  Database database = server.store().database("db");
+  database.put("first", "makes the database");
+  std::string id;
+  {
+    EventStream stream(server.port(), kWatch);
+    id = stream.next().id;
+    database.put("k0", "v");
+    id = stream.next().id;
+  }
+  for (int i = 1; i <= 20; ++i) database.put("k" + std::to_string(i), "v");
+  for (const bool by_header : {false, true}) {
+    EventStream stream(server.port(), by_header ? kWatch : kWatch + ("?since=" + id),
+                       by_header ? HeaderList{{"Last-Event-ID", id}} : HeaderList{});
+    EXPECT_EQ(stream.next().id, id);
+    std::size_t keys = 0;
+    while (keys < 20) keys += stream.next().data["keys"].size();
+    EXPECT_EQ(keys, 20u);
+  }
+}
+
+TEST(Watch, SaysThatAnythingMayHaveChangedWhenTheDatabaseComesIntoBeing) {
+  TestServer server;
+  EventStream stream(server.port(), kWatch);
+  EXPECT_EQ(stream.next().id, "0000000000000000-0");
+  server.store().database("db").put("k", "v");
+  EXPECT_EQ(stream.next().data["everything"], true);
+}
+
+TEST(Watch, SaysThatAnythingMayHaveChangedInAnotherHistory) {
+  TestServer server;
+  server.store().database("db").put("k", "v");
+  EventStream stream(server.port(), std::string(kWatch) + "?since=00000000000000aa-1");
+  EXPECT_EQ(stream.next().name, "position");
+  EXPECT_EQ(stream.next().data["everything"], true);
+}
+
+TEST(Watch, EndsItsThreadWhenTheClientGoes) {
+  server::ServerConfig config;
+  config.limits.streams = 2;
+  TestServer server("memory:", config);
+  for (int round = 0; round < 10; ++round) {
+    auto first = std::make_unique<EventStream>(server.port(), kWatch);
+    auto second = std::make_unique<EventStream>(server.port(), kWatch);
+    EXPECT_EQ(second->next().name, "position");
+    const HttpAnswer refused = server.get(kWatch);
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_EQ(refused.headers.at("retry-after"), "1");
+    first.reset();
+    second.reset();
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (server.get("/metrics").body.find("holdfast_http_streams 0") == std::string::npos &&
+           std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(5ms);
+    }
+  }
+}
+
+TEST(Watch, EndsCleanlyWhenTheServerStops) {
+  TestServer server;
+  EventStream stream(server.port(), kWatch);
+  EXPECT_EQ(stream.next().name, "position");
+  EXPECT_TRUE(server.server().drain(10s));
+  EXPECT_TRUE(stream.ends());
+}
+
+TEST(Watch, SurvivesClientsThatReadNothing) {
+  server::ServerConfig config;
+  config.limits.request_timeout = 300ms;
+  TestServer server("memory:", config);
+  HttpConnection deaf(server.port(), 4'096);
+  deaf.send(request_text("GET", kWatch));
+  Database database = server.store().database("db");
+  const auto until = std::chrono::steady_clock::now() + 20s;
+  int i = 0;
+  do {
+    Batch batch;
+    for (int k = 0; k < 500; ++k) {
+      batch.writes.push_back(Write::put(std::to_string(i++ % 5'000) + std::string(500, 'k'), "v"));
+    }
+    database.commit(batch);
+  } while (server.server().open_connections() > 0 && std::chrono::steady_clock::now() < until);
+  EXPECT_EQ(server.server().open_connections(), 0u);
+}
+
+/// A client of WebSockets: enough of it to be told and to say goodbye.
+class WebSocket {
+ public:
+  WebSocket(std::uint16_t port, const std::string& target, const HeaderList& more = {}) : connection_(port) {
+    HeaderList headers = {{"Connection", "Upgrade"},
+                          {"Upgrade", "websocket"},
+                          {"Sec-WebSocket-Version", "13"},
+                          {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}};
+    headers.insert(headers.end(), more.begin(), more.end());
+    connection_.send(request_text("GET", target, "", headers));
+    answer_ = connection_.receive();
+  }
+  const HttpAnswer& answer() const { return answer_; }
+
+  /// The opcode and the payload of the next frame.
+  std::pair<int, std::string> receive() {
+    const std::string head = connection_.receive_bytes(2);
+    std::size_t size = static_cast<unsigned char>(head[1]);
+    const std::size_t more = size == 126 ? 2 : size == 127 ? 8 : 0;
+    if (more != 0) {
+      size = 0;
+      for (const char c : connection_.receive_bytes(more)) size = size << 8 | static_cast<unsigned char>(c);
+    }
+    return {head[0] & 0x0f, connection_.receive_bytes(size)};
+  }
+  json receive_json() { return json::parse(receive().second); }
+
+  void send(int opcode, const std::string& payload) {
+    std::string frame;
+    frame += static_cast<char>(0x80 | opcode);
+    frame += static_cast<char>(0x80 | payload.size());
+    frame += std::string(4, '\0');
+    connection_.send(frame + payload);
+  }
+  void send_raw(const std::string& bytes) { connection_.send(bytes); }
+  bool is_closed_by_server() { return connection_.is_closed_by_server(); }
+
+ private:
+  HttpConnection connection_;
+  HttpAnswer answer_;
+};
+
+TEST(WatchByWebSocket, TellsOfChangesAndResumes) {
+  TestServer server;
+  server.store().database("db").put("first", "makes the database");
+  std::string id;
+  {
+    WebSocket socket(server.port(), kWatch);
+    ASSERT_EQ(socket.answer().status, 101);
+    EXPECT_EQ(socket.answer().headers.at("sec-websocket-accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    EXPECT_EQ(socket.receive_json()["event"], "position");
+    server.store().database("db").put("k1", "v");
+    const json change = socket.receive_json();
+    EXPECT_EQ(change["event"], "change");
+    EXPECT_EQ(change["data"]["keys"], json::parse(R"([{"key":"k1"}])"));
+    id = change["id"];
+  }
+  server.store().database("db").put("k2", "v");
+  WebSocket socket(server.port(), kWatch + ("?since=" + id));
+  EXPECT_EQ(socket.receive_json()["id"], id);
+  EXPECT_EQ(socket.receive_json()["data"]["keys"], json::parse(R"([{"key":"k2"}])"));
+}
+
+TEST(WatchByWebSocket, AnswersPingAndClose) {
+  TestServer server;
+  WebSocket socket(server.port(), kWatch);
+  socket.receive();
+  socket.send(9, "are you there");
+  const auto pong = socket.receive();
+  EXPECT_EQ(pong.first, 10);
+  EXPECT_EQ(pong.second, "are you there");
+  socket.send(8, std::string("\x03\xe8", 2));
+  EXPECT_EQ(socket.receive().first, 8);
+  EXPECT_TRUE(socket.is_closed_by_server());
+}
+
+TEST(WatchByWebSocket, EndsOnFramesThatAreNone) {
+  TestServer server;
+  for (const std::string& bytes : {std::string(14, '\xff'), std::string("\x81\x05hello"),
+                                   std::string("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14)}) {
+    WebSocket socket(server.port(), kWatch);
+    socket.receive();
+    socket.send_raw(bytes);
+    while (!socket.is_closed_by_server()) socket.receive();
+  }
+  EXPECT_EQ(server.get("/healthz").status, 200);
+}
+
+TEST(WatchByWebSocket, SaysGoodbyeWhenTheServerStops) {
+  TestServer server;
+  WebSocket socket(server.port(), kWatch);
+  socket.receive();
+  std::thread drainer([&] { EXPECT_TRUE(server.server().drain(10s)); });
+  const auto close = socket.receive();
+  EXPECT_EQ(close.first, 8);
+  EXPECT_EQ(close.second.substr(0, 2), std::string("\x03\xe9", 2)) << "1001, going away";
+  socket.send(8, std::string("\x03\xe9", 2));
+  drainer.join();
+}
+
+TEST(WatchByWebSocket, IsRefusedLikeAnyRequest) {
+  TestServer server;
+  EXPECT_EQ(WebSocket(server.port(), std::string(kWatch) + "?since=x").answer().status, 400);
+  EXPECT_EQ(WebSocket(server.port(), kWatch, {{"Origin", "https://evil.example"}}).answer().status, 403);
+  EXPECT_EQ(WebSocket(server.port(), "/healthz").answer().status, 200) << "which no upgrade is offered for";
+}
+
+}  // namespace
+}  // namespace holdfast::testing_support
