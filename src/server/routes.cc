@@ -12,6 +12,7 @@ std::vector<Route> all_routes() {
   add_batch_routes(routes);
   add_watch_routes(routes);
   add_kv_routes(routes);
+  add_blob_routes(routes);
   add_event_routes(routes);
   add_table_routes(routes);
 

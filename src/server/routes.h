@@ -16,6 +16,7 @@ void add_entry_routes(std::vector<Route>& routes);
 void add_batch_routes(std::vector<Route>& routes);
 void add_watch_routes(std::vector<Route>& routes);
 void add_kv_routes(std::vector<Route>& routes);
+void add_blob_routes(std::vector<Route>& routes);
 void add_event_routes(std::vector<Route>& routes);
 void add_table_routes(std::vector<Route>& routes);
 

@@ -101,16 +101,22 @@ TEST(Watch, SurvivesClientsThatReadNothing) {
   server::ServerConfig config;
   config.limits.request_timeout = 300ms;
   TestServer server("memory:", config);
+  Database database = server.store().database("db");
+  database.put("first", "makes the database");
   HttpConnection deaf(server.port(), 4'096);
   deaf.send(request_text("GET", kWatch));
-  Database database = server.store().database("db");
-  const auto until = std::chrono::steady_clock::now() + 20s;
-  // Always the same keys, so that each event is as large as the first and none collapses.
+  deaf.receive_until("event: position");
+  EXPECT_EQ(server.server().open_connections(), 1u);
+  // Always the same keys, and as many as a hint holds, so that each event is as large as it can be.
   Batch batch;
-  for (int k = 0; k < 400; ++k)
+  for (int k = 0; k < 60; ++k)
     batch.writes.push_back(Write::put(std::to_string(k) + std::string(2'000, 'k'), "v"));
+  // A watch of our own says when a commit has reached the watchers, so that commits do not run ahead of them.
+  Watch pace = database.watch(Range::all(), database.position());
+  const auto until = std::chrono::steady_clock::now() + 20s;
   do {
     database.commit(batch);
+    pace.next(std::chrono::steady_clock::now() + 1s);
   } while (server.server().open_connections() > 0 && std::chrono::steady_clock::now() < until);
   EXPECT_EQ(server.server().open_connections(), 0u);
 }
