@@ -93,6 +93,36 @@ void add_urls(Corpus& corpus) {
   }
 }
 
+/// As fuzz_server reads them: a byte that is even, and what comes over the wire.
+void add_requests(Corpus& corpus) {
+  const std::string host = " HTTP/1.1\r\nHost: localhost\r\n";
+  const std::string database = "/v1/databases/db";
+  const auto add = [&](const std::string& line, const std::string& fields, const std::string& body) {
+    corpus.add(std::string(1, '\0') + line + host + fields +
+               "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  };
+  for (const char* path : {"/", "/healthz", "/metrics", "/openapi.json", "/v1/databases?prefix=a&limit=3"}) {
+    add(std::string("GET ") + path, "", "");
+  }
+  add("PUT " + database + "/entries/a/key?ttl_ms=1000", "If-None-Match: *\r\n", "value");
+  add("GET " + database + "/entries?prefix=a%2F&limit=2&reverse=true&encoding=base64", "", "");
+  add("GET " + database + "/changes?since=0000000000000001-1", "", "");
+  add("GET " + database + "/watch",
+      "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n", "");
+  add("POST " + database + "/commit", "Content-Type: application/json\r\n",
+      R"({"checks":[{"type":"absent","key":"a"},{"type":"unchanged","prefix":"p","since":1}],)"
+      R"("writes":[{"type":"put","key":"a","value_base64":"AA=="},{"type":"put_stamped","prefix":"l","value":"v"}]})");
+  add("POST " + database + "/get", "", R"({"keys":["a","b"]})");
+  add("POST " + database + "/kv", "", R"({"entries":[{"key":"a","value":[1.50,{"b":"]"}]}]})");
+  add("POST " + database + "/kv/a", "", R"({"increment":5})");
+  add("POST " + database + "/events/s/batch", "", R"({"events":[{"value":1},{"bytes_base64":"/w=="}]})");
+  add("POST " + database + "/records", "", R"({"records":[{"key":"a","value":{"age":36}}]})");
+  add("GET " + database + "/records?path=%2Fage&equals=36", "", "");
+  add("PUT " + database + "/tables/t/records/k", "Content-Type: application/json\r\n", R"({"a":1})");
+  corpus.add(std::string(1, '\0') + "PUT " + database + "/entries/k" + host +
+             "Transfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nTrailer: t\r\n\r\n");
+}
+
 }  // namespace
 
 int main(int count, char** words) {
@@ -103,9 +133,11 @@ int main(int count, char** words) {
   Corpus urls(words[1], "fuzz_url");
   Corpus records(words[1], "fuzz_file_record");
   Corpus stores(words[1], "fuzz_file_store");
+  Corpus requests(words[1], "fuzz_server");
   add_urls(urls);
+  add_requests(requests);
   add_file_seeds(records, stores);
   std::cout << "seeds: " << urls.count() << " URLs, " << records.count() << " records, " << stores.count()
-            << " stores\n";
+            << " stores, " << requests.count() << " requests\n";
   return 0;
 }

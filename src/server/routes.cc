@@ -14,6 +14,7 @@ std::vector<Route> all_routes() {
   add_kv_routes(routes);
   add_blob_routes(routes);
   add_event_routes(routes);
+  add_record_routes(routes);
   add_table_routes(routes);
 
   Route document;

@@ -1,0 +1,173 @@
+// The service records: versioned documents under a key.
+#include "holdfast/records.h"
+#include "server/openapi.h"
+#include "server/payload_json.h"
+#include "server/routes.h"
+
+namespace holdfast::server {
+namespace {
+
+std::string text_of(const Record& record) {
+  Json json = {{"version", record.version},
+               {"created_at_ms", record.created_at_ms},
+               {"updated_at_ms", record.updated_at_ms}};
+  set_bytes(json, "key", record.key);
+  return with_payload(json, record.value);
+}
+
+Response get_record(Call& call) {
+  const auto record = Records(call.database()).get(call.path("key"));
+  if (!record) throw Error(Code::not_found, "there is no such record");
+  Response response;
+  response.headers = {{"ETag", etag_of(record->version)},
+                      {"Holdfast-Created-At-Ms", std::to_string(record->created_at_ms)},
+                      {"Holdfast-Updated-At-Ms", std::to_string(record->updated_at_ms)}};
+  set_payload_body(response, record->value);
+  return response;
+}
+
+Response put_record(Call& call) {
+  RecordPutOptions options;
+  options.only_if_absent = is_if_none_match(call);
+  options.only_if_version = if_match_of(call);
+  const auto version = Records(call.database()).put(call.path("key"), payload_of_body(call), options);
+  if (!version) precondition_failed();
+  Response response = json_response({{"version", *version}});
+  response.headers.emplace_back("ETag", etag_of(*version));
+  return response;
+}
+
+Response erase_record(Call& call) {
+  const auto version = if_match_of(call);
+  const bool erased = Records(call.database()).erase(call.path("key"), {.only_if_version = version});
+  if (!erased && version) precondition_failed();
+  return json_response({{"erased", erased}});
+}
+
+/// Documents whose member at `path` equals `equals`.
+std::function<bool(const Record&)> filter_of(const Call& call) {
+  const auto path = call.query("path");
+  const auto equals = call.query("equals");
+  if (path.has_value() != equals.has_value()) refuse_request("a filter has both path and equals");
+  if (!path) return {};
+  try {
+    const Json::json_pointer pointer{std::string(*path)};
+    return [pointer, wanted = parse_json(*equals)](const Record& record) {
+      if (!record.value.is_json()) return false;
+      const Json document = record.value.json();
+      try {
+        return document.contains(pointer) && document.at(pointer) == wanted;
+      } catch (const Json::exception&) {
+        // An index that no array has.
+        return false;
+      }
+    };
+  } catch (const Json::exception&) {
+    refuse_request("the path of a filter is a JSON pointer such as /address/city");
+  }
+}
+
+Response list_records(Call& call) {
+  const ListOptions options = list_options_of(call);
+  const auto listing = Records(call.database())
+                           .list({.prefix = options.prefix,
+                                  .filter = filter_of(call),
+                                  .cursor = options.cursor,
+                                  .limit = options.limit,
+                                  .reverse = options.reverse});
+  std::vector<std::string> items;
+  for (const Record& record : listing.items) items.push_back(text_of(record));
+  return listing_response(items, listing.cursor);
+}
+
+Response put_many_records(Call& call) {
+  const Json body = call.json_body();
+  const Json& records = Fields(body, "the body", {"records"}).array("records", limits::kManyRecords);
+  View records_text;
+  for (const auto& [name, text] : raw_members(call.request->body)) {
+    if (name == "records") records_text = text;
+  }
+  const std::vector<View> texts = raw_elements(records_text);
+  std::vector<std::pair<Bytes, Payload>> pairs;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const std::string where = "element " + std::to_string(i) + " of \"records\"";
+    const Fields record(records[i], where, {"value", "bytes_base64"}, {"key"});
+    pairs.emplace_back(record.bytes("key"), payload_of_members(texts[i], where));
+  }
+  Records(call.database()).put_many(pairs);
+  return json_response({{"put", pairs.size()}});
+}
+
+Route route(const char* method, const char* pattern, const char* name, const char* summary, Scope scope,
+            std::function<Response(Call&)> handler) {
+  Route route;
+  route.method = method;
+  route.pattern = pattern;
+  route.name = name;
+  route.tag = "records";
+  route.summary = summary;
+  route.scope = scope;
+  route.handler = std::move(handler);
+  return route;
+}
+
+std::vector<std::pair<std::string, Json>> input_members() {
+  auto members = bytes_members("key", "The key");
+  for (auto& member : payload_members()) members.push_back(std::move(member));
+  return members;
+}
+
+}  // namespace
+
+void add_record_routes(std::vector<Route>& routes) {
+  const char* one = "/v1/databases/{db}/records/{key+}";
+  const char* all = "/v1/databases/{db}/records";
+
+  Route get =
+      route("GET", one, "get_record", "A record's value; its version is the ETag.", Scope::read, get_record);
+  get.mode = Plan::Mode::quick;
+  get.answers = {{200, "The document, or the bytes.", "application/json, application/octet-stream"}};
+  routes.push_back(get);
+
+  Route put = route("PUT", one, "put_record",
+                    "Puts a record: a document if its type is application/json, else bytes.", Scope::write,
+                    put_record);
+  put.body_limit_bytes = kPayloadBodyBytes;
+  put.body = Body{"*/*", {}, "The value, of any type, up to 64 MiB."};
+  put.parameters = {if_match_parameter(), if_none_match_parameter()};
+  put.answers = {{200, "Its new version.", "application/json",
+                  object_schema({{"version", integer_schema(1)}}, {"version"})}};
+  routes.push_back(put);
+
+  Route erase = route("DELETE", one, "erase_record", "Erases a record.", Scope::write, erase_record);
+  erase.parameters = {if_match_parameter()};
+  erase.answers = {{200, "Whether there was one.", "application/json",
+                    object_schema({{"erased", boolean_schema()}}, {"erased"})}};
+  routes.push_back(erase);
+
+  Route list = route("GET", all, "list_records", "Records by key.", Scope::read, list_records);
+  list.parameters = list_parameters();
+  list.parameters.push_back(
+      {"path", text_schema(), "Only documents that have, at this JSON pointer, what equals says."});
+  list.parameters.push_back({"equals", text_schema(), "JSON: 36, true, \"text\" in quotes."});
+  auto item = input_members();
+  item.emplace_back("version", integer_schema(1));
+  item.emplace_back("created_at_ms", integer_schema(INT64_MIN));
+  item.emplace_back("updated_at_ms", integer_schema(INT64_MIN));
+  list.answers = {{200, "A page.", "application/json",
+                   listing_schema(object_schema(item, {"version", "created_at_ms", "updated_at_ms"}))}};
+  routes.push_back(list);
+
+  Route many = route("POST", all, "put_records", "Puts up to 500 records in one commit.", Scope::write,
+                     put_many_records);
+  many.body_limit_bytes = kJsonBodyBytes;
+  many.body =
+      Body{"application/json",
+           object_schema({{"records", array_schema(object_schema(input_members(), {}))}}, {"records"}),
+           "Keys and values, up to 8 MiB."};
+  many.answers = {
+      {200, "How many.", "application/json", object_schema({{"put", integer_schema()}}, {"put"})}};
+  routes.push_back(many);
+}
+
+}  // namespace holdfast::server
