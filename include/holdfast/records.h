@@ -4,6 +4,10 @@
 //     users.put("ada", json{{"email", "ada@example.com"}, {"age", 36}});
 //     if (auto user = users.get("ada")) users.put("ada", changed(*user), {.only_if_version = user->version});
 //
+//     users.index("by_email", "/email", {.unique = true});
+//     users.index("by_age", "/age");
+//     auto adults = users.find("by_age", {.at_least = 18});
+//
 // A cheap handle, thread-safe. Keys have 1 to 1,024 bytes; lists are in their byte order. Values are payloads
 // of up to 64 MiB. Every change is one commit; the forms that take a Transaction are part of its commit.
 // Methods throw Error: invalid_argument for what is no key or value, and what the database throws.
@@ -11,6 +15,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -61,6 +66,47 @@ struct FilteredListOptions {
 };
 using RecordListOptions = FilteredListOptions<Record>;
 
+struct RecordIndexOptions {
+  /// No two records have the same value. null is a value as others are; what is not indexed is not compared.
+  bool unique = false;
+};
+
+enum class RecordIndexState : std::uint8_t {
+  building,  ///< maintained already, and cannot be asked yet
+  ready,
+  failed,  ///< it was to be unique, and two records had one value; it is not maintained
+};
+
+struct RecordIndex {
+  Bytes name;
+  Bytes path;
+  bool unique = false;
+  RecordIndexState state = RecordIndexState::building;
+};
+
+/// Which records of an index, by their values there: all conditions hold; without one all records that the
+/// index has. Values compare as in the index: null < false < true < numbers < strings, numbers exactly and
+/// strings by their bytes. A range that is open on one side ends with the type of its other bound: above 5
+/// are numbers only.
+template <class Item>
+struct FilteredQuery {
+  std::optional<Payload> equals = {};
+  std::optional<Payload> at_least = {};
+  std::optional<Payload> above = {};
+  std::optional<Payload> at_most = {};
+  std::optional<Payload> below = {};
+  /// Strings that begin so.
+  std::optional<Bytes> starts_with = {};
+  // As in FilteredListOptions.
+  std::function<bool(const Item&)> filter = {};
+  Bytes cursor = {};
+  std::size_t limit = 100;
+  bool reverse = false;
+};
+using RecordQuery = FilteredQuery<Record>;
+
+class RecordIndexes;  // src/services/record_index.h
+
 template <class T>
 class TypedRecords;
 
@@ -73,12 +119,14 @@ class Records {
   std::optional<Record> get(View key) const;
   std::optional<Record> get(Transaction& transaction, View key) const;
 
-  /// The new version; nothing if the conditions did not hold. Cost: one read, one commit.
+  /// The new version; nothing if the conditions did not hold. Throws already_exists, naming the index, where
+  /// another record has a value that is to be unique. Cost: one read, one commit; one more read if a value of
+  /// a unique index changes.
   std::optional<std::uint64_t> put(View key, const Payload& value, const RecordPutOptions& options = {});
   std::optional<std::uint64_t> put(Transaction& transaction, View key, const Payload& value,
                                    const RecordPutOptions& options = {}) const;
-  /// All of them in one commit; at most 500 and 8 MiB. The last one of a key counts. Cost: one read, one
-  /// commit.
+  /// All of them in one commit; at most 500, and with the entries of indexes 2,000 and 8 MiB. The last one of
+  /// a key counts. Cost: one read, one commit; one more read if there are unique indexes.
   void put_many(std::span<const std::pair<Bytes, Payload>> records);
   void put_many(Transaction& transaction, std::span<const std::pair<Bytes, Payload>> records) const;
 
@@ -89,6 +137,32 @@ class Records {
   /// Records by key.
   Listing<Record> list(const RecordListOptions& options = {}) const;
 
+  /// Declares an index over what is at `path` in the documents, a JSON pointer (RFC 6901): "/address/city",
+  /// "/tags/0". Strings, numbers, booleans and null are indexed, records that have something else there or
+  /// nothing are not in the index. From then on every change of a record, by whichever process, changes the
+  /// index in the same commit. Records that are there already are added in the background, in short commits
+  /// that writers do not wait for, by a thread which this handle and its copies share and which ends with the
+  /// last of them; a build that was interrupted goes on when the index is declared again, anywhere. Nothing
+  /// happens if the index is there; already_exists if it is there and is another. At most 16, names of 1 to
+  /// 100 bytes.
+  void index(View name, View path, const RecordIndexOptions& options = {});
+  /// Until the index can be asked; helps to build it. Throws already_exists if it was to be unique and two
+  /// records have one value, not_found if there is no such index, timeout or conflict at the deadline.
+  void wait_for_index(View name, Deadline deadline = {});
+  /// Whether there was one. Frees its space before it returns, which takes a while for a large one.
+  bool drop_index(View name);
+  /// By name.
+  std::vector<RecordIndex> indexes() const;
+
+  /// Records by their value in an index, then by key. Strings and numbers of more than 300 bytes are in order
+  /// of these, and found exactly all the same. Throws not_found without such an index, and unavailable as
+  /// long as it is being built: no answer is ever incomplete. Not within a
+  /// transaction, which has a form of its own. Cost: two reads per 128 records.
+  Listing<Record> find(View index, const RecordQuery& query) const;
+  /// Sees the transaction's own changes. Every record that is read counts as one of its checks, of which it
+  /// may have 2,000.
+  Listing<Record> find(Transaction& transaction, View index, const RecordQuery& query) const;
+
   /// The same records as values of T, by its to_json() and from_json().
   template <class T>
   TypedRecords<T> typed() const {
@@ -96,11 +170,15 @@ class Records {
   }
 
  private:
+  struct Change;
+
   Bytes key_of(View key) const;
   std::optional<Record> load(View key, const Entry& entry) const;
+  void apply(Transaction& transaction, const std::optional<Entry>& catalogue,
+             std::span<const Change> changes) const;
 
   Database database_;
-  Bytes prefix_;
+  std::shared_ptr<RecordIndexes> indexes_;
 };
 
 template <class T>
@@ -117,8 +195,6 @@ struct TypedRecord {
 template <class T>
 class TypedRecords {
  public:
-  using Options = FilteredListOptions<TypedRecord<T>>;
-
   explicit TypedRecords(Records records) : records_(std::move(records)) {}
 
   std::optional<TypedRecord<T>> get(View key) const { return typed(records_.get(key)); }
@@ -140,23 +216,21 @@ class TypedRecords {
   bool erase(Transaction& transaction, View key, const RecordEraseOptions& options = {}) const {
     return records_.erase(transaction, key, options);
   }
-  Listing<TypedRecord<T>> list(const Options& options = {}) const {
-    Listing<TypedRecord<T>> listing;
-    // What the filter of the records lets through comes in order: it is kept as the filter has seen it.
-    const auto filter = [&](const Record& record) {
-      TypedRecord<T> item = typed(record);
-      if (options.filter && !options.filter(item)) return false;
-      listing.items.push_back(std::move(item));
-      return true;
-    };
-    listing.cursor = records_
-                         .list({.prefix = options.prefix,
-                                .filter = filter,
-                                .cursor = options.cursor,
-                                .limit = options.limit,
-                                .reverse = options.reverse})
-                         .cursor;
-    return listing;
+  Listing<TypedRecord<T>> list(const FilteredListOptions<TypedRecord<T>>& options = {}) const {
+    const RecordListOptions untyped{.prefix = options.prefix,
+                                    .cursor = options.cursor,
+                                    .limit = options.limit,
+                                    .reverse = options.reverse};
+    return typed(untyped, options.filter, [&](const auto& asked) { return records_.list(asked); });
+  }
+  Listing<TypedRecord<T>> find(View index, const FilteredQuery<TypedRecord<T>>& query) const {
+    return typed(untyped(query), query.filter,
+                 [&](const auto& asked) { return records_.find(index, asked); });
+  }
+  Listing<TypedRecord<T>> find(Transaction& transaction, View index,
+                               const FilteredQuery<TypedRecord<T>>& query) const {
+    return typed(untyped(query), query.filter,
+                 [&](const auto& asked) { return records_.find(transaction, index, asked); });
   }
 
  private:
@@ -179,12 +253,39 @@ class TypedRecords {
     return record ? std::optional(typed(*record)) : std::nullopt;
   }
 
+  static RecordQuery untyped(const FilteredQuery<TypedRecord<T>>& query) {
+    return {.equals = query.equals,
+            .at_least = query.at_least,
+            .above = query.above,
+            .at_most = query.at_most,
+            .below = query.below,
+            .starts_with = query.starts_with,
+            .cursor = query.cursor,
+            .limit = query.limit,
+            .reverse = query.reverse};
+  }
+  /// What the filter lets through comes in order: it is kept as the filter has seen it.
+  template <class Asked, class Ask>
+  static Listing<TypedRecord<T>> typed(Asked asked, const std::function<bool(const TypedRecord<T>&)>& filter,
+                                       const Ask& ask) {
+    Listing<TypedRecord<T>> listing;
+    asked.filter = [&](const Record& record) {
+      TypedRecord<T> item = typed(record);
+      if (filter && !filter(item)) return false;
+      listing.items.push_back(std::move(item));
+      return true;
+    };
+    listing.cursor = ask(asked).cursor;
+    return listing;
+  }
+
   Records records_;
 };
 
 namespace limits {
 
 inline constexpr std::size_t kManyRecords = 500;
+inline constexpr std::size_t kRecordIndexes = 16;
 
 }  // namespace limits
 }  // namespace holdfast

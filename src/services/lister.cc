@@ -11,10 +11,12 @@ namespace {
 
 constexpr View kHex = "0123456789abcdef";
 
-Bytes to_cursor(View user_key) {
+}  // namespace
+
+Bytes to_cursor(View place) {
   Bytes cursor;
-  cursor.reserve(2 * user_key.size());
-  for (const char c : user_key) {
+  cursor.reserve(2 * place.size());
+  for (const char c : place) {
     cursor += kHex[static_cast<unsigned char>(c) >> 4];
     cursor += kHex[static_cast<unsigned char>(c) & 15];
   }
@@ -22,19 +24,24 @@ Bytes to_cursor(View user_key) {
 }
 
 Bytes from_cursor(View cursor) {
-  Bytes user_key;
+  Bytes place;
   for (std::size_t i = 0; i + 1 < cursor.size(); i += 2) {
     const std::size_t high = kHex.find(cursor[i]);
     const std::size_t low = kHex.find(cursor[i + 1]);
     if (high == View::npos || low == View::npos) break;
-    user_key += static_cast<char>(high * 16 + low);
+    place += static_cast<char>(high * 16 + low);
   }
-  if (2 * user_key.size() == cursor.size()) return user_key;
+  if (2 * place.size() == cursor.size()) return place;
   throw Error(Code::invalid_argument,
               "the cursor of a list is none that a list has given; begin without one");
 }
 
-}  // namespace
+void validate_list_limit(std::size_t limit) {
+  if (limit != 0 && limit <= limits::kListItems) return;
+  throw Error(Code::invalid_argument, "a list of " + std::to_string(limit) +
+                                          " items: the limit is at least 1 and at most " +
+                                          std::to_string(limits::kListItems));
+}
 
 Bytes list_entries(const Database& database, View keys_prefix, const ListOptions& options,
                    const std::function<std::size_t(View user_key, Entry& entry)>& take) {
@@ -43,11 +50,7 @@ Bytes list_entries(const Database& database, View keys_prefix, const ListOptions
 
 Bytes list_range(const Database& database, Range range, View keys_prefix, const ListOptions& options,
                  const std::function<std::size_t(View user_key, Entry& entry)>& take) {
-  if (options.limit == 0 || options.limit > limits::kListItems) {
-    throw Error(Code::invalid_argument, "a list of " + std::to_string(options.limit) +
-                                            " items: the limit is at least 1 and at most " +
-                                            std::to_string(limits::kListItems));
-  }
+  validate_list_limit(options.limit);
   if (!options.cursor.empty()) {
     const Bytes last = Bytes(keys_prefix) + from_cursor(options.cursor);
     if (options.reverse) {

@@ -1,7 +1,12 @@
 // Layout
-//     <prefix>/record/<key>     a record (record_envelope.h)
+//     <prefix>/record/<key>                       a record (record_envelope.h)
+//     <prefix>/indexes                            which indexes there are (record_catalogue.h)
+//     <prefix>/index/<id>/<value><key>            an entry of an index (index_value.h): empty
+//     <prefix>/index/<id>/<value>                 an entry of a unique index: the key of the record
+//     <prefix>/build/<id>                         the last key that the build of an index has reached
 #include "holdfast/records.h"
 
+#include <deque>
 #include <map>
 #include <string>
 
@@ -9,6 +14,7 @@
 #include "services/lister.h"
 #include "services/payload_codec.h"
 #include "services/record_envelope.h"
+#include "services/record_index.h"
 
 namespace holdfast {
 namespace {
@@ -18,36 +24,29 @@ bool holds(const RecordPutOptions& options, const std::optional<RecordEnvelope>&
   return !options.only_if_version || (previous && previous->version == *options.only_if_version);
 }
 
-/// Puts `value` in the place of `previous`; the new version.
-std::uint64_t replace(Transaction& transaction, View stored_key,
-                      const std::optional<RecordEnvelope>& previous, StoredPayload value) {
-  const UnixMs now_ms = transaction.now();
-  RecordEnvelope next{1, now_ms, now_ms, std::move(value)};
-  std::optional<StoredPayload> replaced;
-  if (previous) {
-    next.version = previous->version + 1;
-    next.created_at_ms = previous->created_at_ms;
-    replaced = previous->payload;
-  }
-  PayloadCodec::replace(transaction, replaced, next.payload);
-  transaction.put(stored_key, next.text());
-  return next.version;
-}
-
 std::optional<RecordEnvelope> envelope_of(const std::optional<Entry>& entry) {
   return entry ? std::optional(RecordEnvelope::parse(entry->value)) : std::nullopt;
 }
 
 }  // namespace
 
-Records::Records(Database database, View prefix) : database_(std::move(database)), prefix_(prefix) {
+/// What becomes of a record; neither a previous nor a next one is none.
+struct Records::Change {
+  View key;
+  std::optional<RecordEnvelope> previous;
+  const Payload* value = nullptr;  ///< of the next one
+
+  std::uint64_t next_version() const { return previous ? previous->version + 1 : 1; }
+};
+
+Records::Records(Database database, View prefix) : database_(std::move(database)) {
   validate_service_prefix(prefix);
-  prefix_ += '/';
+  indexes_ = std::make_shared<RecordIndexes>(database_, Bytes(prefix) + '/');
 }
 
 Bytes Records::key_of(View key) const {
   validate_user_key(key, "the key of a record");
-  return prefix_ + "record/" + Bytes(key);
+  return indexes_->record_key(key);
 }
 
 /// Nothing if the entry has changed since it was read.
@@ -78,10 +77,12 @@ std::optional<std::uint64_t> Records::put(View key, const Payload& value, const 
 
 std::optional<std::uint64_t> Records::put(Transaction& transaction, View key, const Payload& value,
                                           const RecordPutOptions& options) const {
-  const Bytes stored_key = key_of(key);
-  const std::optional<RecordEnvelope> previous = envelope_of(transaction.get(stored_key));
-  if (!holds(options, previous)) return std::nullopt;
-  return replace(transaction, stored_key, previous, PayloadCodec(database_).store(value));
+  const std::vector<Bytes> keys{key_of(key), indexes_->catalogue_key()};
+  const std::vector<std::optional<Entry>> entries = transaction.get(keys);
+  const Change change{key, envelope_of(entries[0]), &value};
+  if (!holds(options, change.previous)) return std::nullopt;
+  apply(transaction, entries[1], {&change, 1});
+  return change.next_version();
 }
 
 void Records::put_many(std::span<const std::pair<Bytes, Payload>> records) {
@@ -94,16 +95,17 @@ void Records::put_many(Transaction& transaction, std::span<const std::pair<Bytes
                                             " records: the maximum is " +
                                             std::to_string(limits::kManyRecords));
   }
-  std::map<Bytes, const Payload*> last;
-  for (const auto& [key, value] : records) last.insert_or_assign(key_of(key), &value);
-  std::vector<Bytes> keys;
-  keys.reserve(last.size());
-  for (const auto& [key, value] : last) keys.push_back(key);
-  const std::vector<std::optional<Entry>> previous = transaction.get(keys);
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    StoredPayload value = PayloadCodec(database_).store(*last.at(keys[i]));
-    replace(transaction, keys[i], envelope_of(previous[i]), std::move(value));
+  std::map<View, const Payload*> last;
+  std::vector<Bytes> keys{indexes_->catalogue_key()};
+  for (const auto& [key, value] : records) last.insert_or_assign(key, &value);
+  for (const auto& [key, value] : last) keys.push_back(key_of(key));
+  const std::vector<std::optional<Entry>> entries = transaction.get(keys);
+  std::vector<Change> changes;
+  changes.reserve(last.size());
+  for (const auto& [key, value] : last) {
+    changes.push_back({key, envelope_of(entries[changes.size() + 1]), value});
   }
+  apply(transaction, entries.front(), changes);
 }
 
 bool Records::erase(View key, const RecordEraseOptions& options) {
@@ -111,12 +113,53 @@ bool Records::erase(View key, const RecordEraseOptions& options) {
 }
 
 bool Records::erase(Transaction& transaction, View key, const RecordEraseOptions& options) const {
-  const Bytes stored_key = key_of(key);
-  const std::optional<RecordEnvelope> previous = envelope_of(transaction.get(stored_key));
-  if (!previous || (options.only_if_version && previous->version != *options.only_if_version)) return false;
-  PayloadCodec::release(transaction, previous->payload);
-  transaction.erase(stored_key);
+  const std::vector<Bytes> keys{key_of(key), indexes_->catalogue_key()};
+  const std::vector<std::optional<Entry>> entries = transaction.get(keys);
+  const Change change{key, envelope_of(entries[0])};
+  if (!change.previous) return false;
+  if (options.only_if_version && change.previous->version != *options.only_if_version) return false;
+  apply(transaction, entries[1], {&change, 1});
   return true;
+}
+
+/// Writes the changes, and those of the indexes that follow from them.
+void Records::apply(Transaction& transaction, const std::optional<Entry>& catalogue,
+                    std::span<const Change> changes) const {
+  const PayloadCodec codec(database_);
+  const auto seen = indexes_->cache().see(catalogue);
+  if (!seen->catalogue.indexes.empty()) {
+    std::deque<Payload> large;
+    std::vector<RecordIndexes::Change> indexed;
+    indexed.reserve(changes.size());
+    for (const Change& change : changes) {
+      RecordIndexes::Change& next = indexed.emplace_back();
+      next.key = change.key;
+      if (change.value != nullptr && change.value->is_json()) next.after = change.value->text();
+      if (!change.previous || change.previous->payload.kind != Payload::Kind::json) continue;
+      const StoredPayload& previous = change.previous->payload;
+      if (previous.is_object()) large.push_back(codec.load_in_transaction(previous));
+      next.before = previous.is_object() ? large.back().text() : previous.text;
+    }
+    indexes_->update(transaction, seen->catalogue, indexed);
+  }
+  const UnixMs now_ms = transaction.now();
+  for (const auto& [key, previous, value] : changes) {
+    const Bytes stored_key = indexes_->record_key(key);
+    if (value == nullptr) {
+      PayloadCodec::release(transaction, previous->payload);
+      transaction.erase(stored_key);
+      continue;
+    }
+    RecordEnvelope next{1, now_ms, now_ms, codec.store(*value)};
+    std::optional<StoredPayload> replaced;
+    if (previous) {
+      next.version = previous->version + 1;
+      next.created_at_ms = previous->created_at_ms;
+      replaced = previous->payload;
+    }
+    PayloadCodec::replace(transaction, replaced, next.payload);
+    transaction.put(stored_key, next.text());
+  }
 }
 
 Listing<Record> Records::list(const RecordListOptions& options) const {
@@ -130,8 +173,18 @@ Listing<Record> Records::list(const RecordListOptions& options) const {
     listing.items.push_back(std::move(*record));
     return size_bytes;
   };
-  listing.cursor = list_entries(database_, prefix_ + "record/", range, take);
+  listing.cursor = list_entries(database_, indexes_->record_key(""), range, take);
   return listing;
 }
+
+void Records::index(View name, View path, const RecordIndexOptions& options) {
+  indexes_->declare(name, path, options);
+}
+
+void Records::wait_for_index(View name, Deadline deadline) { indexes_->wait(name, deadline); }
+
+bool Records::drop_index(View name) { return indexes_->drop(name); }
+
+std::vector<RecordIndex> Records::indexes() const { return indexes_->list(); }
 
 }  // namespace holdfast
