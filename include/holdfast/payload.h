@@ -39,7 +39,8 @@ class Payload {
   /// The document's text, or the raw bytes.
   const Bytes& text() const& { return text_; }
   Bytes text() && { return std::move(text_); }
-  /// The document as a value; numbers as nlohmann::json reads them. Throws invalid_argument for raw bytes.
+  /// The document as a value; numbers as nlohmann::json reads them. Throws invalid_argument for raw bytes,
+  /// and for a document that RFC 8259 allows and no value stands for: 1e999, half of a surrogate pair.
   nlohmann::json json() const;
   std::size_t size_bytes() const { return text_.size(); }
 

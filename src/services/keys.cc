@@ -1,14 +1,12 @@
 #include "services/keys.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <charconv>
 #include <string>
 
 #include "holdfast/error.h"
 #include "holdfast/payload.h"
+#include "services/blake2b.h"
 
 namespace holdfast {
 namespace {
@@ -63,10 +61,11 @@ Bytes short_segment(View text) {
   constexpr std::size_t kHashBytes = 33;
   const bool looks_cut = segment.size() == kSegmentBytes && segment[kSegmentBytes - kHashBytes] == '~';
   if (segment.size() <= kSegmentBytes && !looks_cut) return segment;
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   segment.resize(kSegmentBytes - kHashBytes);
-  return segment + '~' + number_segment(hash.high64) + number_segment(hash.low64);
+  return segment + '~' + hash_segment(text);
 }
+
+Bytes hash_segment(View text) { return blake2b_hex(text).substr(0, 32); }
 
 Bytes number_segment(std::uint64_t number) {
   Bytes out(16, '0');

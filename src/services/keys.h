@@ -18,10 +18,14 @@ Bytes unescaped_segment(View text);
 
 /// Longer segments are cut.
 inline constexpr std::size_t kSegmentBytes = 400;
-/// escaped_segment(), and if that has more than kSegmentBytes: its beginning, '~' and 32 digits of its
-/// XXH3-128. Different texts give different segments; those that were cut keep their order up to the cut
-/// only, and the text itself has to be kept elsewhere.
+/// escaped_segment(), and if that has more than kSegmentBytes: its beginning, '~' and hash_segment().
+/// Different texts give different segments; those that were cut keep their order up to the cut only, and the
+/// text itself has to be kept elsewhere.
 Bytes short_segment(View text);
+
+/// 32 lower-case hexadecimal digits: the first half of the BLAKE2b-256 of `text`. Nobody can make two texts
+/// that have the same.
+Bytes hash_segment(View text);
 
 /// 16 lower-case hexadecimal digits: sorts as the number does.
 Bytes number_segment(std::uint64_t number);

@@ -51,7 +51,8 @@ std::optional<KvEntry> Kv::get(View key) const {
   for (;;) {
     const std::optional<Entry> entry = database_.get(stored_key);
     if (!entry) return std::nullopt;
-    std::optional<Payload> value = PayloadCodec(database_).load(PayloadCodec::parse_bare(entry->value));
+    std::optional<Payload> value =
+        PayloadCodec(database_).load(PayloadCodec::parse_bare(entry->value), *entry);
     if (value) return KvEntry{Bytes(key), std::move(*value), entry->version, entry->expires_at_ms};
   }
 }
@@ -74,7 +75,7 @@ std::vector<std::optional<KvEntry>> Kv::get_many(std::span<const Bytes> keys) co
     bool is_complete = true;
     for (std::size_t i = 0; i < keys.size() && is_complete; ++i) {
       if (!entries[i]) continue;
-      std::optional<Payload> value = codec.load(PayloadCodec::parse_bare(entries[i]->value));
+      std::optional<Payload> value = codec.load(PayloadCodec::parse_bare(entries[i]->value), *entries[i]);
       is_complete = value.has_value();
       if (value)
         found[i] = KvEntry{keys[i], std::move(*value), entries[i]->version, entries[i]->expires_at_ms};
@@ -171,7 +172,7 @@ Listing<KvEntry> Kv::list(const ListOptions& options) const {
   Listing<KvEntry> listing;
   const PayloadCodec codec(database_);
   listing.cursor = list_entries(database_, prefix_, options, [&](View user_key, Entry& entry) -> std::size_t {
-    std::optional<Payload> value = codec.load(PayloadCodec::parse_bare(entry.value));
+    std::optional<Payload> value = codec.load(PayloadCodec::parse_bare(entry.value), entry);
     std::optional<KvEntry> item;
     if (value) {
       item = KvEntry{Bytes(user_key), std::move(*value), entry.version, entry.expires_at_ms};

@@ -13,7 +13,12 @@ Payload Payload::bytes(Bytes bytes) { return {Kind::bytes, std::move(bytes)}; }
 
 nlohmann::json Payload::json() const {
   if (!is_json()) throw Error(Code::invalid_argument, "the payload is raw bytes, not a JSON document");
-  return nlohmann::json::parse(text_);
+  try {
+    return nlohmann::json::parse(text_);
+  } catch (const nlohmann::json::exception&) {
+    throw Error(Code::invalid_argument,
+                "a JSON document has a number or an escape that no value stands for; use its text");
+  }
 }
 
 Payload Payload::from_json(const nlohmann::json& value) {

@@ -66,6 +66,14 @@ std::optional<Payload> PayloadCodec::load(const StoredPayload& stored) const {
   return Payload(stored.kind, std::move(*text));
 }
 
+std::optional<Payload> PayloadCodec::load(const StoredPayload& stored, const Entry& entry) const {
+  std::optional<Payload> payload = load(stored);
+  if (payload) return payload;
+  const std::optional<Entry> current = database_.get(entry.key);
+  if (current && current->version == entry.version) fail_as_damaged();
+  return std::nullopt;
+}
+
 Payload PayloadCodec::load_in_transaction(const StoredPayload& stored) const {
   std::optional<Payload> payload = load(stored);
   // If the entry has changed since, what was read does not hold, and the transaction runs again.

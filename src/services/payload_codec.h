@@ -36,8 +36,11 @@ class PayloadCodec {
 
   /// Uploads a large payload. Throws invalid_argument for one above limits::kPayloadBytes.
   StoredPayload store(const Payload& payload) const;
-  /// Nothing if its object is gone: the entry that named it has changed since it was read.
+  /// Nothing if its object is gone.
   std::optional<Payload> load(const StoredPayload& stored) const;
+  /// Nothing if its object is gone because `entry`, which names it, has changed since it was read: read
+  /// again. Throws corruption if the entry is still the same.
+  std::optional<Payload> load(const StoredPayload& stored, const Entry& entry) const;
   /// load() in a transaction: an entry that has changed makes it run again.
   Payload load_in_transaction(const StoredPayload& stored) const;
 

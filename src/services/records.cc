@@ -52,7 +52,7 @@ Bytes Records::key_of(View key) const {
 /// Nothing if the entry has changed since it was read.
 std::optional<Record> Records::load(View key, const Entry& entry) const {
   const RecordEnvelope envelope = RecordEnvelope::parse(entry.value);
-  std::optional<Payload> value = PayloadCodec(database_).load(envelope.payload);
+  std::optional<Payload> value = PayloadCodec(database_).load(envelope.payload, entry);
   return value ? std::optional(envelope.record(key, std::move(*value))) : std::nullopt;
 }
 

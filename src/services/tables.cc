@@ -198,7 +198,7 @@ class Tables::Impl {
       const Found found(database.get(keys.all));
       if (found.has_expired()) clean_up(keys);
       if (!found.row) return std::nullopt;
-      std::optional<Payload> value = codec.load(found.row->stored());
+      std::optional<Payload> value = codec.load(found.row->stored(), *found.entries[1]);
       if (value) return record_of(nullptr, key, *found.row, *std::move(value));
     }
   }
@@ -241,7 +241,7 @@ class Tables::Impl {
       const Row row = Row::parse(stored.value);
       if (!entry || row.generation != entry->generation) return 0;
       std::optional<TableRecord> record;
-      if (std::optional<Payload> value = codec.load(row.stored())) {
+      if (std::optional<Payload> value = codec.load(row.stored(), stored)) {
         record = record_of(nullptr, segment, row, *std::move(value));
       } else {
         record = get(table, row.whole_key.empty() ? segment : View(row.whole_key));

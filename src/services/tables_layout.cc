@@ -1,8 +1,5 @@
 #include "services/tables_layout.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "services/keys.h"
 
 namespace holdfast::tables {
@@ -11,10 +8,9 @@ Bytes key_segment(View key) {
   if (key.size() <= kKeySegmentBytes) return Bytes(key);
   std::size_t cut = kKeySegmentBytes;
   while ((static_cast<unsigned char>(key[cut]) & 0xC0) == 0x80) --cut;  // not within a character
-  const XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
   Bytes segment(key.substr(0, cut));
   segment.resize(kKeySegmentBytes + 1, '~');
-  return segment + number_segment(hash.high64) + number_segment(hash.low64);
+  return segment + hash_segment(key);
 }
 
 Layout::Layout(View prefix) : prefix_(prefix) {

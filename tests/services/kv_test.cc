@@ -231,6 +231,20 @@ TEST_P(KvTest, a_large_value_expires_with_its_entry) {
   EXPECT_EQ(stored_entries(), 0u);
 }
 
+TEST_P(KvTest, a_large_value_whose_bytes_are_missing_is_damage) {
+  kv().set("key", Payload(Bytes(300'000, 'x')));
+  const Bytes text = database().get("kv/key")->value;
+  kv().erase("key");
+  database().put("kv/key", text);
+  const std::vector<Bytes> keys = {"key"};
+  EXPECT_EQ(code_of([&] { kv().get("key"); }), Code::corruption);
+  EXPECT_EQ(code_of([&] { kv().get_many(keys); }), Code::corruption);
+  EXPECT_EQ(code_of([&] { kv().list(); }), Code::corruption);
+  EXPECT_EQ(code_of([&] { database().transact([&](Transaction& t) { kv().get(t, "key"); }); }),
+            Code::corruption);
+  EXPECT_TRUE(kv().set("key", 1)) << "and can be set again";
+}
+
 TEST_P(KvTest, a_value_above_the_limit_is_refused) {
   EXPECT_EQ(code_of([&] { kv().set("key", Payload::bytes(Bytes((64u << 20) + 1, 'x'))); }),
             Code::invalid_argument);

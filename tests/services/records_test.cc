@@ -267,6 +267,15 @@ TEST_P(RecordsTest, large_values_are_kept_and_replaced_without_a_trace) {
   EXPECT_EQ(stored_entries(), 0u);
 }
 
+TEST_P(RecordsTest, a_large_record_whose_bytes_are_missing_is_damage) {
+  records().put("key", Payload(Bytes(300'000, 'x')));
+  const Bytes text = database().get("records/record/key")->value;
+  records().erase("key");
+  database().put("records/record/key", text);
+  EXPECT_EQ(code_of([&] { records().get("key"); }), Code::corruption);
+  EXPECT_EQ(code_of([&] { records().list(); }), Code::corruption);
+}
+
 TEST_P(RecordsTest, a_value_above_the_limit_is_refused) {
   EXPECT_EQ(code_of([&] { records().put("key", Payload::bytes(Bytes((64u << 20) + 1, 'x'))); }),
             Code::invalid_argument);
