@@ -22,6 +22,8 @@
 
 namespace holdfast {
 
+class PayloadUploads;  // src/services/payload_codec.h
+
 struct KvEntry {
   Bytes key;
   Payload value;
@@ -50,7 +52,8 @@ class Kv {
   /// In the order of `keys`, all of one snapshot; at most 1,000.
   std::vector<std::optional<KvEntry>> get_many(std::span<const Bytes> keys) const;
 
-  /// Whether the conditions held and the entry was set.
+  /// Whether the conditions held and the entry was set. A value above 256 KiB is uploaded before the commit:
+  /// once, but in a transaction by every run of its body.
   bool set(View key, const Payload& value, const KvSetOptions& options = {});
   bool set(Transaction& transaction, View key, const Payload& value, const KvSetOptions& options = {}) const;
   /// All of them in one commit, without expiry; at most 1,000 and 8 MiB. The last one of a key counts.
@@ -75,6 +78,10 @@ class Kv {
 
  private:
   Bytes key_of(View key) const;
+  bool set(Transaction& transaction, PayloadUploads& uploads, View key, const Payload& value,
+           const KvSetOptions& options) const;
+  void set_many(Transaction& transaction, PayloadUploads& uploads,
+                std::span<const std::pair<Bytes, Payload>> entries) const;
 
   Database database_;
   Bytes prefix_;

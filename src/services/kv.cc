@@ -85,16 +85,26 @@ std::vector<std::optional<KvEntry>> Kv::get_many(std::span<const Bytes> keys) co
 }
 
 bool Kv::set(View key, const Payload& value, const KvSetOptions& options) {
-  return database_.transact([&](Transaction& transaction) { return set(transaction, key, value, options); });
+  PayloadUploads uploads(database_);
+  return uploads.settle([&] {
+    return database_.transact(
+        [&](Transaction& transaction) { return set(transaction, uploads, key, value, options); });
+  });
 }
 
 bool Kv::set(Transaction& transaction, View key, const Payload& value, const KvSetOptions& options) const {
+  PayloadUploads uploads(database_);
+  return set(transaction, uploads, key, value, options);
+}
+
+bool Kv::set(Transaction& transaction, PayloadUploads& uploads, View key, const Payload& value,
+             const KvSetOptions& options) const {
   const Bytes stored_key = key_of(key);
   const std::optional<UnixMs> expires_at_ms = expiry_of(options.ttl, transaction.now());
   const std::optional<Entry> previous = transaction.get(stored_key);
   if (options.only_if_absent && previous) return false;
   if (options.only_if_version && (!previous || previous->version != *options.only_if_version)) return false;
-  const StoredPayload stored = PayloadCodec(database_).store(value);
+  const StoredPayload& stored = uploads.store(value);
   std::optional<StoredPayload> replaced;
   if (previous) replaced = PayloadCodec::parse_bare(previous->value);
   PayloadCodec::replace(transaction, replaced, stored, expires_at_ms);
@@ -103,10 +113,20 @@ bool Kv::set(Transaction& transaction, View key, const Payload& value, const KvS
 }
 
 void Kv::set_many(std::span<const std::pair<Bytes, Payload>> entries) {
-  database_.transact([&](Transaction& transaction) { set_many(transaction, entries); });
+  PayloadUploads uploads(database_);
+  uploads.settle([&] {
+    database_.transact([&](Transaction& transaction) { set_many(transaction, uploads, entries); });
+    return true;
+  });
 }
 
 void Kv::set_many(Transaction& transaction, std::span<const std::pair<Bytes, Payload>> entries) const {
+  PayloadUploads uploads(database_);
+  set_many(transaction, uploads, entries);
+}
+
+void Kv::set_many(Transaction& transaction, PayloadUploads& uploads,
+                  std::span<const std::pair<Bytes, Payload>> entries) const {
   if (entries.size() > kManyEntries) {
     throw Error(Code::invalid_argument, "set_many of " + std::to_string(entries.size()) +
                                             " entries: the maximum is " + std::to_string(kManyEntries));
@@ -118,7 +138,7 @@ void Kv::set_many(Transaction& transaction, std::span<const std::pair<Bytes, Pay
   for (const auto& [key, value] : last) keys.push_back(key);
   const std::vector<std::optional<Entry>> previous = transaction.get(keys);
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    const StoredPayload stored = PayloadCodec(database_).store(*last.at(keys[i]));
+    const StoredPayload& stored = uploads.store(*last.at(keys[i]));
     std::optional<StoredPayload> replaced;
     if (previous[i]) replaced = PayloadCodec::parse_bare(previous[i]->value);
     PayloadCodec::replace(transaction, replaced, stored);

@@ -131,6 +131,22 @@ StoredPayload PayloadCodec::parse_members(View members) {
   return parse_object(members);
 }
 
+const StoredPayload& PayloadUploads::store(const Payload& payload) {
+  const auto found = stored_.find(&payload);
+  if (found != stored_.end()) return found->second;
+  return stored_.emplace(&payload, PayloadCodec(database_).store(payload)).first->second;
+}
+
+void PayloadUploads::discard() {
+  for (const auto& [payload, stored] : stored_) {
+    try {
+      if (stored.is_object()) database_.objects().erase(stored.object);
+    } catch (const Error&) {
+      // The sweeper finds it when it has expired.
+    }
+  }
+}
+
 EnvelopeReader& EnvelopeReader::literal(View text) {
   if (!skip(text)) fail_as_damaged();
   return *this;

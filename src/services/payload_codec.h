@@ -12,8 +12,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 
+#include "holdfast/error.h"
 #include "holdfast/objects.h"
 #include "holdfast/payload.h"
 #include "holdfast/store.h"
@@ -58,6 +60,34 @@ class PayloadCodec {
 
  private:
   Database database_;
+};
+
+/// What one call uploads whose transaction may run several times: each payload once, and nothing stays that
+/// no commit has kept.
+class PayloadUploads {
+ public:
+  explicit PayloadUploads(Database database) : database_(std::move(database)) {}
+
+  /// PayloadCodec::store(). The payload has to stay where it is.
+  const StoredPayload& store(const Payload& payload);
+  /// Runs `call`, which transacts and says whether it has put what was stored.
+  template <class F>
+  bool settle(F&& call) {
+    try {
+      const bool is_put = call();
+      if (!is_put) discard();
+      return is_put;
+    } catch (const Error& error) {
+      if (error.retry() != Retry::unknown_outcome) discard();
+      throw;
+    }
+  }
+
+ private:
+  void discard();
+
+  Database database_;
+  std::map<const Payload*, StoredPayload> stored_;
 };
 
 /// Reads the fixed beginning of an envelope. Throws corruption where it is another.

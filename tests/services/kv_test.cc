@@ -1,6 +1,7 @@
 #include "holdfast/kv.h"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 
 #include "tests/services/service_test.h"
@@ -243,6 +244,25 @@ TEST_P(KvTest, a_large_value_whose_bytes_are_missing_is_damage) {
   EXPECT_EQ(code_of([&] { database().transact([&](Transaction& t) { kv().get(t, "key"); }); }),
             Code::corruption);
   EXPECT_TRUE(kv().set("key", 1)) << "and can be set again";
+}
+
+TEST_P(KvTest, sixteen_writers_of_one_large_value_leave_one_and_nothing_else) {
+  in_threads(16, [&](std::size_t thread) {
+    for (int i = 0; i < 3; ++i) {
+      kv().set("key", Payload::bytes(Bytes(300'000, static_cast<char>('a' + thread))));
+    }
+  });
+  EXPECT_EQ(kv().get("key")->value.size_bytes(), 300'000u);
+  EXPECT_EQ(stored_entries(), 3u) << "the entry, the description of its object, and one piece";
+}
+
+TEST_P(KvTest, of_sixteen_large_values_that_are_set_if_absent_one_stays_and_nothing_else) {
+  std::atomic<int> set{0};
+  in_threads(16, [&](std::size_t) {
+    if (kv().set("key", Payload::bytes(Bytes(300'000, 'x')), {.only_if_absent = true})) ++set;
+  });
+  EXPECT_EQ(set, 1);
+  EXPECT_EQ(stored_entries(), 3u);
 }
 
 TEST_P(KvTest, a_value_above_the_limit_is_refused) {
