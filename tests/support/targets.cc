@@ -36,6 +36,7 @@ std::vector<Target> targets() {
       {"metered+memory:", true, false},
       {"per_database+memory:", true, false},
       {"per_database+sqlite://{}/databases", false, true},
+      {"per_database+file://{}/databases", false, false},
   };
   const char* wanted = std::getenv("HOLDFAST_TARGETS");
   if (wanted == nullptr) return all;
