@@ -13,6 +13,7 @@ using Kind = Argument::Kind;
 
 const Argument kPrefix{"--prefix", "where in the database the records lie", Kind::text, "PREFIX", "records"};
 const Argument kKey{.name = "KEY", .help = "1 to 1024 bytes", .required = true};
+const Argument kIndex{.name = "INDEX", .help = "the index's name", .required = true};
 const Argument kIfVersion{"--if-version", "only if the record has this version", Kind::number, "VERSION"};
 
 Records records_of(Context& context, const Arguments& arguments) {
@@ -91,12 +92,104 @@ int list(Context& context, const Arguments& arguments) {
   return kExitSuccess;
 }
 
+int add_index(Context& context, const Arguments& arguments) {
+  Records records = records_of(context, arguments);
+  const Bytes& name = arguments.text("INDEX");
+  records.index(name, arguments.text("PATH"), {.unique = arguments.flag("--unique")});
+  // The records that are there are added by this process, so it stays until they are.
+  for (;;) {
+    context.check_interrupt("the index is not complete; the same command goes on with it");
+    try {
+      records.wait_for_index(name, context.environment().clock->steady_now() + std::chrono::seconds(1));
+      return kExitSuccess;
+    } catch (const Error& error) {
+      if (error.code() != Code::timeout && error.code() != Code::conflict) throw;
+    }
+  }
+}
+
+int drop_index(Context& context, const Arguments& arguments) {
+  if (!records_of(context, arguments).drop_index(arguments.text("INDEX"))) {
+    throw Error(Code::not_found, "there is no such index");
+  }
+  return kExitSuccess;
+}
+
+const char* state_text(RecordIndexState state) {
+  switch (state) {
+    case RecordIndexState::building:
+      return "building";
+    case RecordIndexState::ready:
+      return "ready";
+    case RecordIndexState::failed:
+      return "failed";
+  }
+  return "";
+}
+
+int list_indexes(Context& context, const Arguments& arguments) {
+  context.out().table({"index", "path", "unique", "state"});
+  for (const RecordIndex& index : records_of(context, arguments).indexes()) {
+    context.out().row({Cell::bytes(index.name), Cell::bytes(index.path), Cell::boolean(index.unique),
+                       Cell::text(state_text(index.state))});
+  }
+  return kExitSuccess;
+}
+
+/// An indexed value on the command line: JSON, or what is no JSON as a string.
+std::optional<Payload> value_of(const Arguments& arguments, const std::string& name) {
+  const std::optional<std::string> text = arguments.optional_text(name);
+  if (!text) return std::nullopt;
+  try {
+    return Payload::parse(*text);
+  } catch (const Error&) {
+    return Payload(*text);
+  }
+}
+
+int find(Context& context, const Arguments& arguments) {
+  const Records records = records_of(context, arguments);
+  const std::uint64_t limit = arguments.number("--limit");
+  RecordQuery query;
+  query.equals = value_of(arguments, "--equals");
+  query.at_least = value_of(arguments, "--at-least");
+  query.above = value_of(arguments, "--above");
+  query.at_most = value_of(arguments, "--at-most");
+  query.below = value_of(arguments, "--below");
+  query.starts_with = arguments.optional_text("--starts-with");
+  query.reverse = arguments.flag("--reverse");
+  context.out().table(names());
+  std::uint64_t shown = 0;
+  do {
+    context.check_interrupt();
+    query.limit =
+        limit == 0 ? limits::kListItems : std::min<std::uint64_t>(limits::kListItems, limit - shown);
+    const Listing<Record> page = records.find(arguments.text("INDEX"), query);
+    for (const Record& record : page.items) context.out().row(cells_of(record));
+    shown += page.items.size();
+    query.cursor = page.cursor;
+  } while (!query.cursor.empty() && (limit == 0 || shown < limit));
+  return kExitSuccess;
+}
+
 std::vector<Argument> put_arguments() {
   std::vector<Argument> arguments = {kKey};
   for (Argument& argument : payload_arguments()) arguments.push_back(std::move(argument));
   arguments.push_back({"--if-absent", "only if there is no record", Kind::flag});
   arguments.push_back(kIfVersion);
   return with_prefix(std::move(arguments));
+}
+
+std::vector<Argument> find_arguments() {
+  return with_prefix({kIndex,
+                      {"--equals", "records with this value", Kind::text, "VALUE"},
+                      {"--at-least", "with this value or a larger one", Kind::text, "VALUE"},
+                      {"--above", "with a larger value", Kind::text, "VALUE"},
+                      {"--at-most", "with this value or a smaller one", Kind::text, "VALUE"},
+                      {"--below", "with a smaller value", Kind::text, "VALUE"},
+                      {"--starts-with", "with a string that begins so", Kind::text, "TEXT"},
+                      {"--limit", "at most so many; 0: all", Kind::number, "COUNT", "100"},
+                      {"--reverse", "from the largest value to the smallest", Kind::flag}});
 }
 
 }  // namespace
@@ -124,6 +217,36 @@ std::vector<Command> records_commands() {
        .arguments = with_prefix(list_arguments("keys")),
        .examples = {{"records list a --limit 0 --json", "all whose keys start with a"}},
        .run = list},
+      {.path = "records find",
+       .summary = "records by their value in an index",
+       .details =
+           "Values are JSON; what is no JSON is taken as a string. All conditions hold; without one all "
+           "records of the index are listed, in the order of their values.",
+       .arguments = find_arguments(),
+       .examples = {{"records find by_email --equals ada@example.com", "one value"},
+                    {"records find by_age --at-least 18 --below 65 --json", "a range"}},
+       .run = find},
+      {.path = "records index",
+       .summary = "declare an index and wait until it is complete",
+       .details = "The index is over what is at a JSON pointer in the documents. From now on every change of "
+                  "a record "
+                  "changes it in the same commit.",
+       .arguments =
+           with_prefix({kIndex,
+                        {.name = "PATH", .help = "such as /email or /address/city", .required = true},
+                        {"--unique", "no two records have the same value", Kind::flag}}),
+       .examples = {{"records index by_email /email --unique", "emails are found fast, and are unique"}},
+       .run = add_index},
+      {.path = "records indexes",
+       .summary = "the indexes there are",
+       .arguments = with_prefix({}),
+       .examples = {{"records indexes", "names, paths, states"}},
+       .run = list_indexes},
+      {.path = "records unindex",
+       .summary = "remove an index; the records stay",
+       .arguments = with_prefix({kIndex}),
+       .examples = {{"records unindex by_email", "frees its space"}},
+       .run = drop_index},
   };
 }
 

@@ -77,6 +77,26 @@ TEST_F(CliData, PutsAndGetsRecords) {
   expect_error(run({"records", "get", "ada"}), Code::not_found, "");
 }
 
+TEST_F(CliData, FindsRecordsByAnIndex) {
+  output({"records", "put", "ada", R"({"email":"ada@x","age":36})"});
+  output({"records", "put", "ben", R"({"email":"ben@x","age":7})"});
+  output({"records", "index", "by_email", "/email", "--unique"});
+  output({"records", "index", "by_age", "/age"});
+  EXPECT_EQ(rows({"records", "indexes"}).size(), 2u);
+  EXPECT_EQ(rows({"records", "indexes"}).at(1)["state"], "ready");
+  EXPECT_EQ(rows({"records", "find", "by_email", "--equals", "ben@x"}).at(0)["key"], "ben");
+  EXPECT_EQ(rows({"records", "find", "by_email", "--starts-with", "a"}).at(0)["key"], "ada");
+  EXPECT_EQ(rows({"records", "find", "by_age", "--at-least", "7", "--below", "36"}).at(0)["key"], "ben");
+  EXPECT_EQ(rows({"records", "find", "by_age", "--reverse", "--limit", "1"}).at(0)["key"], "ada");
+  EXPECT_TRUE(rows({"records", "find", "by_age", "--above", "36"}).empty());
+  expect_error(run({"records", "put", "cleo", R"({"email":"ada@x"})"}), Code::already_exists, "by_email");
+  expect_error(run({"records", "index", "by_email", "/other"}), Code::already_exists, "");
+  expect_error(run({"records", "find", "by_name"}), Code::not_found, "");
+  output({"records", "unindex", "by_email"});
+  output({"records", "put", "cleo", R"({"email":"ada@x"})"});
+  expect_error(run({"records", "unindex", "by_email"}), Code::not_found, "");
+}
+
 // --- import ---
 
 TEST_F(CliData, ImportsLinesOfJson) {
