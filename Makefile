@@ -11,13 +11,14 @@ SMALLER = HOLDFAST_PROGRAMS=$${HOLDFAST_PROGRAMS:-20} HOLDFAST_OPERATIONS=$${HOL
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-build: ## Build the library and the example program
+build: ## Build the library, the program holdfast and the example
 	@scripts/setup build
 	@cmake --preset release -DHOLDFAST_TESTS=OFF -DHOLDFAST_BENCH=OFF >/dev/null
 	@cmake --build build/release
 
-run: build ## Run the example program on sqlite: in ./data (arguments in ARGS="...")
-	@build/release/bin/notes $(ARGS)
+run: build ## Serve sqlite: in ./data until Ctrl-C (arguments in ARGS="...")
+	@mkdir -p data
+	@build/release/bin/holdfast serve $(ARGS)
 
 test: ## Build and run all test suites
 	@scripts/setup test

@@ -13,9 +13,9 @@ CommandTree command_tree() {
                  {"tables", "tables of documents"},
                  {"import", "data of other programs"},
                  {"db", "the entries of a database, and the databases of a store"}};
-  for (auto commands :
-       {kv_commands, records_commands, events_commands, blobs_commands, tables_commands, import_commands,
-        db_commands, db_store_commands, transfer_commands, bench_commands, completion_commands}) {
+  for (auto commands : {kv_commands, records_commands, events_commands, blobs_commands, tables_commands,
+                        import_commands, db_commands, db_store_commands, transfer_commands, serve_commands,
+                        bench_commands, completion_commands}) {
     for (Command& command : commands()) tree.commands.push_back(std::move(command));
   }
   return tree;

@@ -21,6 +21,7 @@ std::vector<Command> blobs_commands();
 std::vector<Command> tables_commands();
 std::vector<Command> import_commands();
 std::vector<Command> transfer_commands();
+std::vector<Command> serve_commands();
 std::vector<Command> bench_commands();
 std::vector<Command> completion_commands();
 

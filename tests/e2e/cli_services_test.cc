@@ -1,6 +1,7 @@
 // holdfast kv, events ...: the services, and what measures and proves a store.
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 
 #include "e2e/cli_fixture.h"
@@ -155,6 +156,37 @@ TEST_F(CliServices, TakesOverAPikodbFolderAndSaysWhatItCouldNotRead) {
 TEST_F(CliServices, RefusesAPikodbFolderThatIsNotThere) {
   expect_error(run({"import", "pikodb", "nowhere"}), Code::not_found, "nowhere");
   expect_usage(run({"import", "pikodb"}), "FOLDER is missing");
+}
+
+// --- serve ---
+
+TEST_F(CliServices, ServesUntilItIsInterrupted) {
+  Program serve = start({"serve", "--listen", "127.0.0.1:0"});
+  ASSERT_TRUE(serve.wait_for_output("/v1/databases/demo/watch")) << serve.err_so_far();
+  const std::string out = serve.out_so_far();
+  const std::size_t at = out.find("http://");
+  const std::string url = out.substr(at, out.find('\n', at) - at);
+  const std::string command =
+      "curl -s -X PUT -d hello " + url + "/v1/databases/agents/entries/greeting > " + path("answer");
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  serve.send(SIGINT);
+  EXPECT_EQ(serve.wait().exit, 0);
+  EXPECT_EQ(output({"db", "get", "greeting"}), "hello");
+}
+
+TEST_F(CliServices, RefusesSettingsThatMakeNoSense) {
+  expect_usage(run({"serve", "--worker-thread", "3"}), "did you mean \"--worker-threads\"?");
+  expect_error(run({"serve", "--listen", "nowhere"}), Code::invalid_argument, "");
+  write_file("holdfast.toml", "[server]\nworker_thread = 3\n");
+  expect_error(run({"serve"}), Code::invalid_argument, "worker_threads");
+}
+
+TEST_F(CliServices, MakesTokens) {
+  const Json token = rows({"token", "ci", "read:*"}).at(0);
+  EXPECT_NE(token["token"], "");
+  EXPECT_NE(token["line"].get<std::string>().find("ci"), std::string::npos);
+  EXPECT_EQ(token["line"].get<std::string>().find(token["token"].get<std::string>()), std::string::npos);
+  expect_error(run({"token", "ci", "everything"}), Code::invalid_argument, "");
 }
 
 // --- bench and conformance ---
