@@ -72,9 +72,11 @@ TEST_F(Checkpoint, keeps_entries_expiries_sessions_heads_and_change_log) {
 TEST_F(Checkpoint, is_asked_for_by_the_size_of_the_log) {
   open("?checkpoint_size_bytes=65536&segment_size_bytes=65536");
   for (int i = 0; i < 200; ++i) put("agents", "key", Bytes(100, 'v'));
-  // The background thread is done with it when the store is closed, but the log has been cut before that.
-  while (checkpoints_of("agents").empty()) put("agents", "key", Bytes(100, 'v'));
-  EXPECT_LT(logs_of("agents").size(), 12u);
+  // Without checkpoints there would be ever more segments. How soon the background thread comes to them is
+  // its own affair.
+  while (checkpoints_of("agents").empty() || logs_of("agents").size() >= 12) {
+    put("agents", "key", Bytes(100, 'v'));
+  }
   const std::string before = state_of("agents");
   power_cut();
   open();
