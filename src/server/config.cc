@@ -186,7 +186,7 @@ ServerConfig load_config(const ConfigSources& sources) {
   for (const Setting& setting : all_settings()) known.push_back(setting.name);
   for (const auto& [name, value] : sources.flags) {
     const auto setting = std::find_if(all_settings().begin(), all_settings().end(),
-                                      [&name = name](const Setting& each) { return each.name == name; });
+                                      [&wanted = name](const Setting& each) { return each.name == wanted; });
     if (setting == all_settings().end()) refuse_request(unknown_word("setting", name, "", known));
     apply(config, *setting, value, "the flag " + setting->flag());
   }
