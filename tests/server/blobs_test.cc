@@ -34,7 +34,7 @@ TEST(BlobRoutes, GoThereAndBackWithTypeHashAndMetadata) {
   const HttpAnswer got = server.get(kBlob);
   EXPECT_EQ(got.body, bytes);
   EXPECT_EQ(got.headers.at("content-type"), "image/jpeg");
-  EXPECT_EQ(got.headers.at("holdfast-hash"), put.json()["hash"]);
+  EXPECT_EQ(got.headers.at("holdfast-hash"), put.json()["hash"].get<std::string>());
   EXPECT_EQ(got.headers.at("x-content-type-options"), "nosniff");
   const json info = server.get("/v1/databases/db/blob-info/photos/1.jpg").json();
   EXPECT_EQ(info["metadata"], json({{"by", "anna"}}));
