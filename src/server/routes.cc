@@ -37,6 +37,19 @@ std::vector<Route> all_routes() {
   return routes;
 }
 
+Route make_route(const char* tag, const char* method, std::string pattern, const char* name,
+                 const char* summary, Scope scope, std::function<Response(Call&)> handler) {
+  Route route;
+  route.method = method;
+  route.pattern = std::move(pattern);
+  route.name = name;
+  route.tag = tag;
+  route.summary = summary;
+  route.scope = scope;
+  route.handler = std::move(handler);
+  return route;
+}
+
 std::vector<Parameter> range_parameters() {
   return {{"prefix", text_schema(), "Only keys that begin with it."},
           {"begin", text_schema(), "Only keys from this one on; not with prefix."},

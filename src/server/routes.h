@@ -1,6 +1,8 @@
 // All routes of the server. Each add_..._routes() is a file of its own.
 #pragma once
 
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "server/route.h"
@@ -22,6 +24,8 @@ void add_record_routes(std::vector<Route>& routes);
 void add_table_routes(std::vector<Route>& routes);
 
 /// What many routes share.
+Route make_route(const char* tag, const char* method, std::string pattern, const char* name,
+                 const char* summary, Scope scope, std::function<Response(Call&)> handler);
 inline constexpr std::size_t kJsonBodyBytes = 16u << 20;
 std::vector<Parameter> range_parameters();
 /// Of `prefix`, or of `begin` and `end`.

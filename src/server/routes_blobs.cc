@@ -141,19 +141,6 @@ Response list_blobs(Call& call) {
   return listing_response(items, listing.cursor);
 }
 
-Route route(const char* method, const char* pattern, const char* name, const char* summary, Scope scope,
-            std::function<Response(Call&)> handler) {
-  Route route;
-  route.method = method;
-  route.pattern = pattern;
-  route.name = name;
-  route.tag = "blobs";
-  route.summary = summary;
-  route.scope = scope;
-  route.handler = std::move(handler);
-  return route;
-}
-
 Json info_schema() {
   auto members = bytes_members("key", "The key");
   members.emplace_back("size_bytes", integer_schema());
@@ -172,8 +159,8 @@ void add_blob_routes(std::vector<Route>& routes) {
   const char* one = "/v1/databases/{db}/blobs/{key+}";
 
   Route get =
-      route("GET", one, "get_blob", "The bytes of a blob, with the content type that it was put with.",
-            Scope::read, get_blob);
+      make_route("blobs", "GET", one, "get_blob",
+                 "The bytes of a blob, with the content type that it was put with.", Scope::read, get_blob);
   get.parameters = {
       {"Range", text_schema(), "One range of bytes; several are answered by the whole.", true},
       {"If-Range", text_schema(), "A version in quotes: the range only if the blob is still that.", true},
@@ -184,8 +171,8 @@ void add_blob_routes(std::vector<Route>& routes) {
   routes.push_back(get);
 
   Route put =
-      route("PUT", one, "put_blob", "Puts a blob of any size: all of it is there at once, or nothing.",
-            Scope::write, put_blob);
+      make_route("blobs", "PUT", one, "put_blob",
+                 "Puts a blob of any size: all of it is there at once, or nothing.", Scope::write, put_blob);
   put.mode = Plan::Mode::upload;
   put.body = Body{"*/*", {}, "The bytes, with their content type."};
   put.parameters = {{"Holdfast-Metadata", text_schema(), "A JSON object to be kept with the blob.", true},
@@ -197,20 +184,20 @@ void add_blob_routes(std::vector<Route>& routes) {
        object_schema({{"size_bytes", integer_schema()}, {"hash", text_schema()}}, {"size_bytes", "hash"})}};
   routes.push_back(put);
 
-  Route erase = route("DELETE", one, "erase_blob", "Erases a blob.", Scope::write, erase_blob);
+  Route erase = make_route("blobs", "DELETE", one, "erase_blob", "Erases a blob.", Scope::write, erase_blob);
   erase.parameters = {if_match_parameter()};
   erase.answers = {{200, "Whether there was one.", "application/json",
                     object_schema({{"erased", boolean_schema()}}, {"erased"})}};
   routes.push_back(erase);
 
-  Route stat = route("GET", "/v1/databases/{db}/blob-info/{key+}", "stat_blob",
-                     "All but the bytes of a blob.", Scope::read, stat_blob);
+  Route stat = make_route("blobs", "GET", "/v1/databases/{db}/blob-info/{key+}", "stat_blob",
+                          "All but the bytes of a blob.", Scope::read, stat_blob);
   stat.answers = {
       {200, "The blob's size, hash, types, times and metadata.", "application/json", info_schema()}};
   routes.push_back(stat);
 
-  Route list =
-      route("GET", "/v1/databases/{db}/blobs", "list_blobs", "Blobs by key.", Scope::read, list_blobs);
+  Route list = make_route("blobs", "GET", "/v1/databases/{db}/blobs", "list_blobs", "Blobs by key.",
+                          Scope::read, list_blobs);
   list.parameters = list_parameters();
   list.answers = {{200, "A page.", "application/json", listing_schema(info_schema())}};
   routes.push_back(list);

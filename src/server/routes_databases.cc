@@ -102,24 +102,12 @@ Response list_changes(Call& call) {
                         {"caught_up", changes.caught_up()}});
 }
 
-Route route(const char* method, const char* pattern, const char* name, const char* summary, Scope scope,
-            std::function<Response(Call&)> handler) {
-  Route route;
-  route.method = method;
-  route.pattern = pattern;
-  route.name = name;
-  route.tag = "databases";
-  route.summary = summary;
-  route.scope = scope;
-  route.handler = std::move(handler);
-  return route;
-}
-
 }  // namespace
 
 void add_database_routes(std::vector<Route>& routes) {
-  Route list = route("GET", "/v1/databases", "list_databases",
-                     "The databases that the caller may read, in byte order.", Scope::token, list_databases);
+  Route list =
+      make_route("databases", "GET", "/v1/databases", "list_databases",
+                 "The databases that the caller may read, in byte order.", Scope::token, list_databases);
   list.parameters = {{"prefix", text_schema(), "Only names that begin with it."},
                      {"limit", integer_schema(1), "1 to 1,000, 100 without it."},
                      {"cursor", text_schema(), "Where the last page ended."}};
@@ -129,9 +117,9 @@ void add_database_routes(std::vector<Route>& routes) {
                                  {"items"})}};
   routes.push_back(list);
 
-  Route stat =
-      route("GET", "/v1/databases/{db}", "stat_database",
-            "Where a database is. One that was never written to has 0 commits.", Scope::read, stat_database);
+  Route stat = make_route("databases", "GET", "/v1/databases/{db}", "stat_database",
+                          "Where a database is. One that was never written to has 0 commits.", Scope::read,
+                          stat_database);
   stat.parameters = {{"count", boolean_schema(), "Counts entries and bytes too, by a scan of everything."}};
   stat.answers = {{200, "The database.", "application/json",
                    object_schema({{"name", text_schema()},
@@ -142,15 +130,15 @@ void add_database_routes(std::vector<Route>& routes) {
                                  {"name", "position", "commits"})}};
   routes.push_back(stat);
 
-  Route drop = route("DELETE", "/v1/databases/{db}", "drop_database",
-                     "Removes a database and all that is in it.", Scope::write, drop_database);
+  Route drop = make_route("databases", "DELETE", "/v1/databases/{db}", "drop_database",
+                          "Removes a database and all that is in it.", Scope::write, drop_database);
   drop.answers = {
       {200, "It is gone.", "application/json", object_schema({{"dropped", boolean_schema()}}, {"dropped"})}};
   routes.push_back(drop);
 
-  Route digest =
-      route("GET", "/v1/databases/{db}/digest", "digest_database",
-            "A sum over all live entries: equal wherever the same data are.", Scope::read, digest_database);
+  Route digest = make_route("databases", "GET", "/v1/databases/{db}/digest", "digest_database",
+                            "A sum over all live entries: equal wherever the same data are.", Scope::read,
+                            digest_database);
   digest.answers = {{200, "The digest.", "application/json",
                      object_schema({{"digest", text_schema("32 hexadecimal digits")},
                                     {"entries", integer_schema()},
@@ -159,10 +147,10 @@ void add_database_routes(std::vector<Route>& routes) {
   routes.push_back(digest);
 
   Route changes =
-      route("GET", "/v1/databases/{db}/changes", "list_changes",
-            "What changed after a position, oldest first. 409 history_changed or 410 compacted: start "
-            "again from a scan.",
-            Scope::read, list_changes);
+      make_route("databases", "GET", "/v1/databases/{db}/changes", "list_changes",
+                 "What changed after a position, oldest first. 409 history_changed or 410 compacted: start "
+                 "again from a scan.",
+                 Scope::read, list_changes);
   changes.parameters = range_parameters();
   changes.parameters.push_back(
       {"since", ref("Position"), "Where the last page ended; the beginning without it."});

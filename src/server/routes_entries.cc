@@ -127,19 +127,6 @@ Response scan_entries(Call& call) {
   return json_response(json);
 }
 
-Route route(const char* method, const char* pattern, const char* name, const char* summary, Scope scope,
-            std::function<Response(Call&)> handler) {
-  Route route;
-  route.method = method;
-  route.pattern = pattern;
-  route.name = name;
-  route.tag = "entries";
-  route.summary = summary;
-  route.scope = scope;
-  route.handler = std::move(handler);
-  return route;
-}
-
 }  // namespace
 
 void add_entry_routes(std::vector<Route>& routes) {
@@ -147,8 +134,8 @@ void add_entry_routes(std::vector<Route>& routes) {
   const Parameter if_match = {"If-Match", text_schema(),
                               "* or the entry's version in quotes: only if it is that.", true};
 
-  Route get = route("GET", pattern, "get_entry", "The value of an entry; its version is the ETag.",
-                    Scope::read, get_entry);
+  Route get = make_route("entries", "GET", pattern, "get_entry",
+                         "The value of an entry; its version is the ETag.", Scope::read, get_entry);
   get.mode = Plan::Mode::quick;
   get.parameters = {
       {"If-None-Match", text_schema(), "A version in quotes: 304 if the entry is still that.", true}};
@@ -156,7 +143,8 @@ void add_entry_routes(std::vector<Route>& routes) {
                  {304, "The entry is of that version.", ""}};
   routes.push_back(get);
 
-  Route put = route("PUT", pattern, "put_entry", "Stores a value, durably.", Scope::write, put_entry);
+  Route put =
+      make_route("entries", "PUT", pattern, "put_entry", "Stores a value, durably.", Scope::write, put_entry);
   put.body_limit_bytes = limits::kValueBytes;
   put.parameters = {
       {"expires_at_ms", integer_schema(INT64_MIN), "When the entry expires, in Unix milliseconds."},
@@ -168,15 +156,15 @@ void add_entry_routes(std::vector<Route>& routes) {
                   object_schema({{"version", integer_schema(1)}}, {"version"})}};
   routes.push_back(put);
 
-  Route erase = route("DELETE", pattern, "delete_entry", "Removes an entry, whether or not it is there.",
-                      Scope::write, delete_entry);
+  Route erase = make_route("entries", "DELETE", pattern, "delete_entry",
+                           "Removes an entry, whether or not it is there.", Scope::write, delete_entry);
   erase.parameters = {if_match};
   erase.answers = {
       {200, "It is gone.", "application/json", object_schema({{"seq", integer_schema(1)}}, {"seq"})}};
   routes.push_back(erase);
 
-  Route scan = route("GET", "/v1/databases/{db}/entries", "scan_entries",
-                     "Entries in the order of their keys.", Scope::read, scan_entries);
+  Route scan = make_route("entries", "GET", "/v1/databases/{db}/entries", "scan_entries",
+                          "Entries in the order of their keys.", Scope::read, scan_entries);
   scan.parameters = range_parameters();
   scan.parameters.push_back({"limit", integer_schema(1), "1 to 10,000, 1,000 without it."});
   scan.parameters.push_back({"reverse", boolean_schema(), "Descending."});

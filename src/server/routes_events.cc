@@ -182,15 +182,8 @@ Response prune(Call& call) {
 
 Route route(const char* method, const std::string& pattern, const char* name, const char* summary,
             Scope scope, std::function<Response(Call&)> handler) {
-  Route route;
-  route.method = method;
-  route.pattern = "/v1/databases/{db}/events" + pattern;
-  route.name = name;
-  route.tag = "events";
-  route.summary = summary;
-  route.scope = scope;
-  route.handler = std::move(handler);
-  return route;
+  return make_route("events", method, "/v1/databases/{db}/events" + pattern, name, summary, scope,
+                    std::move(handler));
 }
 
 Json named(std::vector<std::pair<std::string, Json>> members, std::vector<std::string> required) {

@@ -100,19 +100,6 @@ Response set_many_kv(Call& call) {
   return json_response({{"set", true}});
 }
 
-Route route(const char* method, const char* pattern, const char* name, const char* summary, Scope scope,
-            std::function<Response(Call&)> handler) {
-  Route route;
-  route.method = method;
-  route.pattern = pattern;
-  route.name = name;
-  route.tag = "kv";
-  route.summary = summary;
-  route.scope = scope;
-  route.handler = std::move(handler);
-  return route;
-}
-
 Json item_schema() {
   auto members = bytes_members("key", "The key");
   for (auto& member : payload_members()) members.push_back(std::move(member));
@@ -128,14 +115,15 @@ void add_kv_routes(std::vector<Route>& routes) {
   const char* all = "/v1/databases/{db}/kv";
   const Json set_schema = object_schema({{"set", boolean_schema()}}, {"set"});
 
-  Route get = route("GET", one, "get_kv", "A value; its version is the ETag.", Scope::read, get_kv);
+  Route get =
+      make_route("kv", "GET", one, "get_kv", "A value; its version is the ETag.", Scope::read, get_kv);
   get.mode = Plan::Mode::quick;
   get.answers = {{200, "The document, or the bytes.", "application/json, application/octet-stream"}};
   routes.push_back(get);
 
-  Route set =
-      route("PUT", one, "set_kv", "Sets a value: a document if its type is application/json, else bytes.",
-            Scope::write, set_kv);
+  Route set = make_route("kv", "PUT", one, "set_kv",
+                         "Sets a value: a document if its type is application/json, else bytes.",
+                         Scope::write, set_kv);
   set.body_limit_bytes = kPayloadBodyBytes;
   set.body = Body{"*/*", {}, "The value, of any type, up to 64 MiB."};
   set.parameters = {{"ttl_ms", integer_schema(1), "In how many milliseconds it expires."},
@@ -144,13 +132,13 @@ void add_kv_routes(std::vector<Route>& routes) {
   set.answers = {{200, "It is set.", "application/json", set_schema}};
   routes.push_back(set);
 
-  Route erase = route("DELETE", one, "erase_kv", "Erases a key.", Scope::write, erase_kv);
+  Route erase = make_route("kv", "DELETE", one, "erase_kv", "Erases a key.", Scope::write, erase_kv);
   erase.answers = {{200, "Whether there was one.", "application/json",
                     object_schema({{"erased", boolean_schema()}}, {"erased"})}};
   routes.push_back(erase);
 
-  Route change = route("POST", one, "change_kv", "Adds to a whole number, or sets when a key expires.",
-                       Scope::write, change_kv);
+  Route change = make_route("kv", "POST", one, "change_kv",
+                            "Adds to a whole number, or sets when a key expires.", Scope::write, change_kv);
   change.body_limit_bytes = 4'096;
   change.body = Body{"application/json",
                      object_schema({{"increment", integer_schema(INT64_MIN)},
@@ -161,13 +149,14 @@ void add_kv_routes(std::vector<Route>& routes) {
                      object_schema({{"value", integer_schema(INT64_MIN)}, {"set", boolean_schema()}}, {})}};
   routes.push_back(change);
 
-  Route list = route("GET", all, "list_kv", "Live entries by key.", Scope::read, list_kv);
+  Route list = make_route("kv", "GET", all, "list_kv", "Live entries by key.", Scope::read, list_kv);
   list.parameters = list_parameters();
   list.answers = {{200, "A page.", "application/json", listing_schema(item_schema())}};
   routes.push_back(list);
 
-  Route set_many = route("POST", all, "set_many_kv", "Sets up to 1,000 values in one commit, without expiry.",
-                         Scope::write, set_many_kv);
+  Route set_many =
+      make_route("kv", "POST", all, "set_many_kv", "Sets up to 1,000 values in one commit, without expiry.",
+                 Scope::write, set_many_kv);
   set_many.body_limit_bytes = kJsonBodyBytes;
   auto members = bytes_members("key", "The key");
   for (auto& member : payload_members()) members.push_back(std::move(member));
@@ -178,8 +167,8 @@ void add_kv_routes(std::vector<Route>& routes) {
   routes.push_back(set_many);
 
   Route get_many =
-      route("POST", "/v1/databases/{db}/kv-get", "get_many_kv",
-            "Up to 1,000 values of one snapshot, in the order of the keys.", Scope::read, get_many_kv);
+      make_route("kv", "POST", "/v1/databases/{db}/kv-get", "get_many_kv",
+                 "Up to 1,000 values of one snapshot, in the order of the keys.", Scope::read, get_many_kv);
   get_many.body_limit_bytes = kJsonBodyBytes;
   get_many.body =
       Body{"application/json", object_schema({{"keys", array_schema(text_schema())}}, {"keys"}), "The keys."};

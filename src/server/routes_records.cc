@@ -98,19 +98,6 @@ Response put_many_records(Call& call) {
   return json_response({{"put", pairs.size()}});
 }
 
-Route route(const char* method, const char* pattern, const char* name, const char* summary, Scope scope,
-            std::function<Response(Call&)> handler) {
-  Route route;
-  route.method = method;
-  route.pattern = pattern;
-  route.name = name;
-  route.tag = "records";
-  route.summary = summary;
-  route.scope = scope;
-  route.handler = std::move(handler);
-  return route;
-}
-
 std::vector<std::pair<std::string, Json>> input_members() {
   auto members = bytes_members("key", "The key");
   for (auto& member : payload_members()) members.push_back(std::move(member));
@@ -123,15 +110,15 @@ void add_record_routes(std::vector<Route>& routes) {
   const char* one = "/v1/databases/{db}/records/{key+}";
   const char* all = "/v1/databases/{db}/records";
 
-  Route get =
-      route("GET", one, "get_record", "A record's value; its version is the ETag.", Scope::read, get_record);
+  Route get = make_route("records", "GET", one, "get_record", "A record's value; its version is the ETag.",
+                         Scope::read, get_record);
   get.mode = Plan::Mode::quick;
   get.answers = {{200, "The document, or the bytes.", "application/json, application/octet-stream"}};
   routes.push_back(get);
 
-  Route put = route("PUT", one, "put_record",
-                    "Puts a record: a document if its type is application/json, else bytes.", Scope::write,
-                    put_record);
+  Route put = make_route("records", "PUT", one, "put_record",
+                         "Puts a record: a document if its type is application/json, else bytes.",
+                         Scope::write, put_record);
   put.body_limit_bytes = kPayloadBodyBytes;
   put.body = Body{"*/*", {}, "The value, of any type, up to 64 MiB."};
   put.parameters = {if_match_parameter(), if_none_match_parameter()};
@@ -139,13 +126,15 @@ void add_record_routes(std::vector<Route>& routes) {
                   object_schema({{"version", integer_schema(1)}}, {"version"})}};
   routes.push_back(put);
 
-  Route erase = route("DELETE", one, "erase_record", "Erases a record.", Scope::write, erase_record);
+  Route erase =
+      make_route("records", "DELETE", one, "erase_record", "Erases a record.", Scope::write, erase_record);
   erase.parameters = {if_match_parameter()};
   erase.answers = {{200, "Whether there was one.", "application/json",
                     object_schema({{"erased", boolean_schema()}}, {"erased"})}};
   routes.push_back(erase);
 
-  Route list = route("GET", all, "list_records", "Records by key.", Scope::read, list_records);
+  Route list =
+      make_route("records", "GET", all, "list_records", "Records by key.", Scope::read, list_records);
   list.parameters = list_parameters();
   list.parameters.push_back(
       {"path", text_schema(), "Only documents that have, at this JSON pointer, what equals says."});
@@ -158,8 +147,8 @@ void add_record_routes(std::vector<Route>& routes) {
                    listing_schema(object_schema(item, {"version", "created_at_ms", "updated_at_ms"}))}};
   routes.push_back(list);
 
-  Route many = route("POST", all, "put_records", "Puts up to 500 records in one commit.", Scope::write,
-                     put_many_records);
+  Route many = make_route("records", "POST", all, "put_records", "Puts up to 500 records in one commit.",
+                          Scope::write, put_many_records);
   many.body_limit_bytes = kJsonBodyBytes;
   many.body =
       Body{"application/json",

@@ -156,16 +156,9 @@ Response metrics(Call& call) {
 
 Route route(const char* pattern, const char* name, const char* summary, Answer answer, Scope scope,
             Plan::Mode mode, std::function<Response(Call&)> handler) {
-  Route route;
-  route.method = "GET";
-  route.pattern = pattern;
-  route.name = name;
-  route.tag = "server";
-  route.summary = summary;
+  Route route = make_route("server", "GET", pattern, name, summary, scope, std::move(handler));
   route.answers = {std::move(answer)};
-  route.scope = scope;
   route.mode = mode;
-  route.handler = std::move(handler);
   return route;
 }
 

@@ -117,19 +117,6 @@ Response remove_dictionary(Call& call) {
   return json_response({{"erased", Tables(call.database()).remove_dictionary(call.path("name"))}});
 }
 
-Route route(const char* method, const char* pattern, const char* name, const char* summary, Scope scope,
-            std::function<Response(Call&)> handler) {
-  Route route;
-  route.method = method;
-  route.pattern = pattern;
-  route.name = name;
-  route.tag = "tables";
-  route.summary = summary;
-  route.scope = scope;
-  route.handler = std::move(handler);
-  return route;
-}
-
 Answer truth(const char* name, const char* description) {
   return {200, description, "application/json", object_schema({{name, boolean_schema()}}, {name})};
 }
@@ -140,25 +127,27 @@ void add_dictionary_routes(std::vector<Route>& routes) {
       {{"deflate", {{"type", "object"}, {"description", "From long names to short ones, one to one"}}}},
       {"deflate"});
 
-  Route list = route("GET", "/v1/databases/{db}/dictionaries", "list_dictionaries", "Dictionaries by name.",
-                     Scope::read, list_dictionaries);
+  Route list = make_route("tables", "GET", "/v1/databases/{db}/dictionaries", "list_dictionaries",
+                          "Dictionaries by name.", Scope::read, list_dictionaries);
   list.parameters = list_parameters();
   list.answers = {{200, "A page.", "application/json",
                    listing_schema(object_schema({{"name", text_schema()}}, {"name"}))}};
   routes.push_back(list);
 
-  Route get = route("GET", one, "get_dictionary", "A dictionary.", Scope::read, get_dictionary);
+  Route get =
+      make_route("tables", "GET", one, "get_dictionary", "A dictionary.", Scope::read, get_dictionary);
   get.answers = {{200, "The dictionary.", "application/json", dictionary}};
   routes.push_back(get);
 
-  Route set = route("PUT", one, "set_dictionary", "Makes a dictionary known.", Scope::write, set_dictionary);
+  Route set = make_route("tables", "PUT", one, "set_dictionary", "Makes a dictionary known.", Scope::write,
+                         set_dictionary);
   set.body_limit_bytes = kJsonBodyBytes;
   set.body = Body{"application/json", dictionary, "The names."};
   set.answers = {truth("set", "It is known.")};
   routes.push_back(set);
 
-  Route remove = route("DELETE", one, "remove_dictionary", "Forgets a dictionary for later writes.",
-                       Scope::write, remove_dictionary);
+  Route remove = make_route("tables", "DELETE", one, "remove_dictionary",
+                            "Forgets a dictionary for later writes.", Scope::write, remove_dictionary);
   remove.answers = {truth("erased", "Whether it was known.")};
   routes.push_back(remove);
 }
@@ -169,29 +158,31 @@ void add_table_routes(std::vector<Route>& routes) {
   const char* table = "/v1/databases/{db}/tables/{table}";
   const char* record = "/v1/databases/{db}/tables/{table}/records/{key+}";
 
-  Route tables =
-      route("GET", "/v1/databases/{db}/tables", "list_tables", "Tables by name.", Scope::read, list_tables);
+  Route tables = make_route("tables", "GET", "/v1/databases/{db}/tables", "list_tables", "Tables by name.",
+                            Scope::read, list_tables);
   tables.parameters = list_parameters();
   tables.answers = {{200, "A page.", "application/json",
                      listing_schema(object_schema({{"name", text_schema()}}, {"name"}))}};
   routes.push_back(tables);
 
-  Route stat = route("GET", table, "stat_table", "How many records a table has, by a scan of its keys.",
-                     Scope::read, stat_table);
+  Route stat = make_route("tables", "GET", table, "stat_table",
+                          "How many records a table has, by a scan of its keys.", Scope::read, stat_table);
   stat.answers = {{200, "0 if there is no such table.", "application/json",
                    object_schema({{"records", integer_schema()}}, {"records"})}};
   routes.push_back(stat);
 
-  Route create = route("PUT", table, "create_table", "Makes an empty table.", Scope::write, create_table);
+  Route create =
+      make_route("tables", "PUT", table, "create_table", "Makes an empty table.", Scope::write, create_table);
   create.answers = {truth("created", "False if there is one.")};
   routes.push_back(create);
 
-  Route erase_all = route("DELETE", table, "erase_table", "Erases a table.", Scope::write, erase_table);
+  Route erase_all =
+      make_route("tables", "DELETE", table, "erase_table", "Erases a table.", Scope::write, erase_table);
   erase_all.answers = {truth("erased", "It is gone.")};
   routes.push_back(erase_all);
 
-  Route list = route("GET", "/v1/databases/{db}/tables/{table}/records", "list_table_records",
-                     "Records by key.", Scope::read, list_records);
+  Route list = make_route("tables", "GET", "/v1/databases/{db}/tables/{table}/records", "list_table_records",
+                          "Records by key.", Scope::read, list_records);
   list.parameters = list_parameters();
   auto item = bytes_members("key", "The key");
   for (auto& member : payload_members()) item.push_back(std::move(member));
@@ -203,12 +194,13 @@ void add_table_routes(std::vector<Route>& routes) {
                    listing_schema(object_schema(item, {"version", "written_at_ms"}))}};
   routes.push_back(list);
 
-  Route get = route("GET", record, "get_table_record", "A record's value; its version is the ETag.",
-                    Scope::read, get_record);
+  Route get = make_route("tables", "GET", record, "get_table_record",
+                         "A record's value; its version is the ETag.", Scope::read, get_record);
   get.answers = {{200, "The document.", "application/json"}};
   routes.push_back(get);
 
-  Route write = route("PUT", record, "write_table_record", "Writes a record.", Scope::write, write_record);
+  Route write = make_route("tables", "PUT", record, "write_table_record", "Writes a record.", Scope::write,
+                           write_record);
   write.body_limit_bytes = kPayloadBodyBytes;
   write.body = Body{"*/*", {}, "The document, up to 64 MiB."};
   write.parameters = {{"expires_at_ms", integer_schema(), "The last millisecond at which it is there."},
@@ -219,7 +211,8 @@ void add_table_routes(std::vector<Route>& routes) {
                     object_schema({{"version", integer_schema(1)}}, {"version"})}};
   routes.push_back(write);
 
-  Route erase = route("DELETE", record, "erase_table_record", "Erases a record.", Scope::write, erase_record);
+  Route erase = make_route("tables", "DELETE", record, "erase_table_record", "Erases a record.", Scope::write,
+                           erase_record);
   erase.parameters = {if_match_parameter()};
   erase.answers = {truth("erased", "Whether there was one.")};
   routes.push_back(erase);
