@@ -35,7 +35,7 @@ Target conformance_target(const testing_support::Target& store) {
   target.name = store.test_name();
   target.shared = store.shared;
   target.cheap_commits = store.cheap;
-  target.keeps_data = store.name.find("{}") != std::string::npos;
+  target.keeps_data = store.keeps_data();
   target.new_store = [store]() -> OpenStore {
     const auto folder = std::make_shared<testing_support::TemporaryFolder>();
     return

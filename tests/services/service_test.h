@@ -39,7 +39,7 @@ class ServiceTest : public testing::TestWithParam<testing_support::Target> {
     store_ = open();
   }
   /// Whether what was stored is there when the store is opened again.
-  bool outlives_process() const { return GetParam().name.find("memory:") == std::string::npos; }
+  bool outlives_process() const { return GetParam().keeps_data(); }
   /// Entries of the database, the engine's objects included.
   std::uint64_t stored_entries() { return database().digest().entries; }
   /// How much work the target can afford: commits of some cost a sync each.
