@@ -1,5 +1,5 @@
 # The commands of the project. Each installs what it needs (Debian 12 packages, by scripts/setup) and then builds.
-.PHONY: help run build test asan tsan bench lint analyse format fuzz docs install clean
+.PHONY: help run build test asan tsan data-set bench lint analyse format fuzz docs install clean
 
 ARGS ?=
 PREFIX ?= /usr/local
@@ -9,7 +9,7 @@ SMALLER = HOLDFAST_PROGRAMS=$${HOLDFAST_PROGRAMS:-20} HOLDFAST_OPERATIONS=$${HOL
   HOLDFAST_SEEDS=$${HOLDFAST_SEEDS:-100} HOLDFAST_CYCLES=$${HOLDFAST_CYCLES:-20}
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 build: ## Build the library, the program holdfast and the example
 	@scripts/setup build
@@ -37,6 +37,10 @@ tsan: ## The concurrent test suites under ThreadSanitizer
 	@cmake --preset tsan >/dev/null
 	@cmake --build build/tsan --target concurrent_tests
 	@$(SMALLER) scripts/run-tests tsan -L concurrent
+
+data-set: build ## Import, query, dump, load and copy 109 MB of real documents, with kills in between
+	@scripts/setup data
+	@scripts/data-set
 
 bench: ## Measure against LevelDB, LMDB and raw SQLite; writes build/bench
 	@scripts/setup bench
