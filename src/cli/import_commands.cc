@@ -8,6 +8,7 @@
 #include "cli/line_reader.h"
 #include "holdfast/records.h"
 #include "migrate/csv.h"
+#include "services/json_pointer.h"
 #include "services/json_text.h"
 
 namespace holdfast::cli {
@@ -83,10 +84,10 @@ int import(Context& context, const Arguments& arguments, const std::function<voi
   return kExitSuccess;
 }
 
-nlohmann::json::json_pointer pointer_of(const std::string& text) {
+JsonPointer pointer_of(const std::string& text) {
   try {
-    return nlohmann::json::json_pointer(text);
-  } catch (const nlohmann::json::exception&) {
+    return JsonPointer::parse(text);
+  } catch (const Error&) {
     throw UsageError("--key is a JSON pointer such as /id or /user/email");
   }
 }
@@ -97,18 +98,26 @@ Bytes numbered_key(std::uint64_t number) {
   return std::string(digits.size() < 12 ? 12 - digits.size() : 0, '0') + digits;
 }
 
-Bytes key_in(const nlohmann::json& document, const nlohmann::json::json_pointer& pointer,
-             std::uint64_t line) {
-  if (!document.contains(pointer)) refuse(line, "the document has nothing at --key");
-  const nlohmann::json& found = document.at(pointer);
-  if (found.is_string()) return found.get<std::string>();
-  if (found.is_number_integer()) return found.dump();
-  refuse(line, "what the document has at --key is neither a string nor a whole number");
+bool is_whole_number(View text) {
+  text.remove_prefix(text.starts_with('-') ? 1 : 0);
+  return !text.empty() && text.find_first_not_of("0123456789") == View::npos;
+}
+
+Bytes key_in(View document, const JsonPointer& pointer, std::uint64_t line) {
+  const std::optional<View> found = pointer.find(document);
+  if (!found) refuse(line, "the document has nothing at --key");
+  if (is_whole_number(*found)) return Bytes(*found);
+  if (!found->starts_with('"')) {
+    refuse(line, "what the document has at --key is neither a string nor a whole number");
+  }
+  Bytes key = decoded_json_string(*found);
+  if (!is_utf8(key)) refuse(line, "what the document has at --key is half of a character");
+  return key;
 }
 
 int import_jsonl(Context& context, const Arguments& arguments) {
   const auto key = arguments.optional_text("--key");
-  const nlohmann::json::json_pointer pointer = pointer_of(key.value_or(""));
+  const JsonPointer pointer = pointer_of(key.value_or(""));
   LineReader reader(arguments.text("FILE"));
   return import(context, arguments, [&](RecordImport& records) {
     std::uint64_t line = 0;
@@ -121,7 +130,7 @@ int import_jsonl(Context& context, const Arguments& arguments) {
       } catch (const Error& error) {
         refuse(line, error.what());
       }
-      Bytes record_key = key ? key_in(value->json(), pointer, line) : numbered_key(line);
+      Bytes record_key = key ? key_in(value->text(), pointer, line) : numbered_key(line);
       records.add(std::move(record_key), *std::move(value));
     }
   });

@@ -1,18 +1,20 @@
 #include "migrate/dump_lines.h"
 
-#include <array>
-#include <nlohmann/json.hpp>
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "holdfast/error.h"
 #include "holdfast/limits.h"
+#include "migrate/json_scan.h"
 #include "migrate/text.h"
 #include "services/base64.h"
 #include "services/json_text.h"
 
 namespace holdfast::migrate {
 namespace {
-
-using Json = nlohmann::json;
 
 void append_bytes(std::string& out, const char* name, View bytes) {
   const bool is_plain = is_utf8(bytes);
@@ -35,48 +37,54 @@ std::string position_text(const Position& position) {
 /// One object of a line. What is asked for is what it may have: anything else is refused.
 class Fields {
  public:
-  explicit Fields(const Json& json) : json_(json) {
-    if (!json.is_object()) refuse("an object was expected");
+  explicit Fields(View text) {
+    JsonScanner scanner(text);
+    if (!scanner.take('{')) {
+      scanner.value();
+      refuse("an object was expected");
+    }
+    if (!scanner.take('}')) {
+      do {
+        const View name = scanner.string();
+        scanner.expect(':');
+        if (has(name.substr(1, name.size() - 2))) refuse("a member is there twice");
+        fields_.emplace_back(name.substr(1, name.size() - 2), scanner.value());
+      } while (scanner.take(','));
+      scanner.expect('}');
+    }
+    if (!scanner.is_at_end()) throw JsonFault{scanner.at(), "the text goes on behind its end"};
   }
 
-  bool has(const char* name) const { return json_.contains(name); }
+  bool has(View name) const { return find(name) != nullptr; }
 
-  const Json& at(const char* name) {
-    const auto found = json_.find(name);
-    if (found == json_.end()) refuse(std::string("\"") + name + "\" is missing");
+  View at(View name) {
+    const View* found = find(name);
+    if (found == nullptr) refuse(quoted(name) + " is missing");
     ++used_;
     return *found;
   }
 
-  std::string text(const char* name) {
-    const Json& value = at(name);
-    if (!value.is_string()) refuse(std::string("\"") + name + "\" must be a string");
-    return value.get<std::string>();
+  std::string text(View name) {
+    const View value = at(name);
+    if (!value.starts_with('"')) refuse(quoted(name) + " must be a string");
+    std::optional<Bytes> content = json_string_content(value);
+    if (!content) refuse(quoted(name) + " has half of a character");
+    return *std::move(content);
   }
 
-  std::uint64_t number(const char* name) {
-    const Json& value = at(name);
-    if (!value.is_number_unsigned())
-      refuse(std::string("\"") + name + "\" must be a whole number, 0 or above");
-    return value.get<std::uint64_t>();
-  }
-
-  UnixMs time(const char* name) {
-    const Json& value = at(name);
-    if (!value.is_number_integer()) refuse(std::string("\"") + name + "\" must be a whole number");
-    return value.get<UnixMs>();
-  }
+  std::uint64_t number(View name) { return whole<std::uint64_t>(name, ", 0 or above"); }
+  UnixMs time(View name) { return whole<UnixMs>(name, ""); }
 
   Bytes bytes(const std::string& name) {
-    if (has(name.c_str())) return text(name.c_str());
+    if (has(name)) return text(name);
     const std::string encoded = name + "64";
-    if (!has(encoded.c_str())) refuse("\"" + name + "\" is missing");
-    std::optional<Bytes> bytes = from_base64(text(encoded.c_str()));
-    if (!bytes) refuse("\"" + encoded + "\" is not base64");
+    if (!has(encoded)) refuse(quoted(name) + " is missing");
+    std::optional<Bytes> bytes = from_base64(text(encoded));
+    if (!bytes) refuse(quoted(encoded) + " is not base64");
     return *std::move(bytes);
   }
 
-  Position position(const char* name) {
+  Position position(View name) {
     Fields fields(at(name));
     const std::optional<std::uint64_t> history = from_hex16(fields.text("history"));
     if (!history) refuse("\"history\" must be 16 hexadecimal digits");
@@ -86,11 +94,29 @@ class Fields {
   }
 
   void end() const {
-    if (used_ != json_.size()) refuse("the object has members that are not known");
+    if (used_ != fields_.size()) refuse("the object has members that are not known");
   }
 
  private:
-  const Json& json_;
+  static std::string quoted(View name) { return '"' + std::string(name) + '"'; }
+
+  const View* find(View name) const {
+    const auto found = std::ranges::find(fields_, name, &std::pair<View, View>::first);
+    return found == fields_.end() ? nullptr : &found->second;
+  }
+
+  template <class Number>
+  Number whole(View name, const char* more) {
+    const View value = at(name);
+    Number number{};
+    const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (problem != std::errc{} || end != value.data() + value.size()) {
+      refuse(quoted(name) + " must be a whole number" + more);
+    }
+    return number;
+  }
+
+  std::vector<std::pair<View, View>> fields_;  ///< names without their quotes
   std::size_t used_ = 0;
 };
 
@@ -122,8 +148,8 @@ Entry entry_of(Fields& fields) {
   return entry;
 }
 
-DumpEnd end_of(const Json& json) {
-  Fields fields(json);
+DumpEnd end_of(View text) {
+  Fields fields(text);
   DumpEnd end;
   end.position = fields.position("position");
   end.time_ms = fields.time("time_ms");
@@ -202,12 +228,15 @@ std::string dump_line(const DumpEnd& end) {
 }
 
 DumpLine parse_dump_line(View line) {
-  const Json json = Json::parse(line, nullptr, false);
-  if (json.is_discarded()) refuse("this is not JSON");
-  Fields fields(json);
-  DumpLine result = parsed(fields);
-  fields.end();
-  return result;
+  if (!is_utf8(line)) refuse("this is not JSON: it is not UTF-8");
+  try {
+    Fields fields(line);
+    DumpLine result = parsed(fields);
+    fields.end();
+    return result;
+  } catch (const JsonFault& fault) {
+    refuse("this is not JSON: " + fault.reason);
+  }
 }
 
 }  // namespace holdfast::migrate

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "services/json_text.h"
+
 namespace holdfast {
 namespace {
 
@@ -90,7 +92,9 @@ void JsonScanner::expect(char token) {
 View JsonScanner::string() {
   expect('"');
   const std::size_t begin = at_ - 1;
-  for (; at_ < text_.size(); ++at_) {
+  for (;; ++at_) {
+    at_ += plain_json_length(text_, at_);
+    if (at_ == text_.size()) break;
     const char c = text_[at_];
     if (c == '"') {
       ++at_;
@@ -202,7 +206,9 @@ std::optional<Bytes> json_string_content(View quoted) {
   content.reserve(text.size());
   for (std::size_t at = 0; at < text.size(); ++at) {
     if (text[at] != '\\') {
-      content += text[at];
+      const View plain = text.substr(at, text.find('\\', at) - at);
+      content += plain;
+      at += plain.size() - 1;
     } else if (text[++at] != 'u') {
       content += simple_escape(text[at]);
     } else {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "migrate/text.h"
+
 namespace holdfast {
 namespace {
 
@@ -26,6 +28,21 @@ TEST(JsonScanner, TakesEveryKindOfValueAsItIsWritten) {
 }
 
 TEST(JsonScanner, PassesOverWhiteSpace) { EXPECT_EQ(fault_of(" [ 1 ,\n{ \"a\" : \t2 } ] \r"), -1); }
+
+TEST(JsonScanner, GivesBackWhatADumpHasWrittenAsAString) {
+  for (std::size_t size = 1; size < 24; ++size) {
+    for (std::size_t at = 0; at < size; ++at) {
+      for (const char c : {'"', '\\', '\n', '\x01', '\x7f', '/'}) {
+        Bytes text(size, 'a');
+        text[at] = c;
+        const std::string written = migrate::json_string(text);
+        EXPECT_EQ(JsonScanner(written).value(), written);
+        EXPECT_EQ(json_string_content(written), text);
+        EXPECT_EQ(written.find('\x7f'), std::string::npos) << "a terminal would not show it";
+      }
+    }
+  }
+}
 
 TEST(JsonScanner, NeedsNoStackForNesting) {
   const Bytes deep = Bytes(1'000'000, '[') + Bytes(1'000'000, ']');

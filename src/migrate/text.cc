@@ -2,41 +2,49 @@
 
 #include <charconv>
 
+#include "services/json_text.h"
+
 namespace holdfast::migrate {
 namespace {
 
 constexpr View kHex = "0123456789abcdef";
 
+void append_escaped(std::string& out, char c) {
+  switch (c) {
+    case '"':
+      out += "\\\"";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    default:
+      out += "\\u00";
+      out += kHex[static_cast<unsigned char>(c) >> 4];
+      out += kHex[static_cast<unsigned char>(c) & 15];
+  }
+}
+
 }  // namespace
 
 void append_json_string(std::string& out, View text) {
   out += '"';
-  for (const char c : text) {
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        if (const auto code = static_cast<unsigned char>(c); code < 0x20 || code == 0x7F) {
-          out += "\\u00";
-          out += kHex[code >> 4];
-          out += kHex[code & 15];
-        } else {
-          out += c;
-        }
-    }
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    // DEL is escaped too: it would not be seen on a terminal.
+    View plain = text.substr(at, plain_json_length(text, at));
+    plain = plain.substr(0, plain.find('\x7F'));
+    out += plain;
+    at += plain.size();
+    if (at == text.size()) break;
+    append_escaped(out, text[at]);
   }
   out += '"';
 }

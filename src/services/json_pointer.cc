@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "holdfast/error.h"
+#include "services/json_text.h"
 
 namespace holdfast {
 namespace {
@@ -43,8 +44,11 @@ class JsonWalker {
 
  private:
   void skip_string() {
-    for (++at_; at_ < text_.size() && text_[at_] != '"'; ++at_) {
-      if (text_[at_] == '\\') ++at_;
+    ++at_;
+    for (;;) {
+      at_ += plain_json_length(text_, std::min(at_, text_.size()));
+      if (at_ >= text_.size() || text_[at_] == '"') break;
+      at_ += text_[at_] == '\\' ? 2 : 1;
     }
     if (at_ >= text_.size()) fail_as_damaged();
     ++at_;
@@ -191,7 +195,9 @@ Bytes decoded_json_string(View quoted) {
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
     if (text[at] != '\\') {
-      out += text[at++];
+      const View plain = text.substr(at, text.find('\\', at) - at);
+      out += plain;
+      at += plain.size();
     } else if (at + 1 < text.size() && text[at + 1] != 'u') {
       out += unescaped(text[at + 1]);
       at += 2;

@@ -1,6 +1,7 @@
 #include "services/json_text.h"
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 #include "holdfast/error.h"
@@ -122,20 +123,24 @@ class Minifier {
   void string() {
     take();
     for (;;) {
+      plain();
       const char c = peek();
       if (at_ == text_.size()) fail("ends within a string");
       if (static_cast<unsigned char>(c) < 0x20) fail("has a control character in a string");
       if (c == '"') break;
-      if (c == '\\') {
-        escape();
-        continue;
-      }
-      const std::size_t length = utf8_length(text_, at_);
-      if (length == 0) fail("has text that is not UTF-8");
-      out_.append(text_, at_, length);
-      at_ += length;
+      escape();
     }
     take();
+  }
+
+  void plain() {
+    const View run = text_.substr(at_, plain_json_length(text_, at_));
+    if (!is_utf8(run)) {
+      for (std::size_t length = 1; length != 0; at_ += length) length = utf8_length(text_, at_);
+      fail("has text that is not UTF-8");
+    }
+    out_ += run;
+    at_ += run.size();
   }
 
   void escape() {
@@ -202,28 +207,49 @@ class Minifier {
 
 }  // namespace
 
+std::size_t plain_json_length(View text, std::size_t at) {
+  const std::size_t begin = at;
+  // Each test sets the highest bit of a byte that it is true of; above such a byte it may be wrong, which the
+  // loop below finds out.
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  constexpr std::uint64_t kHighest = 0x8080808080808080;
+  for (std::uint64_t eight = 0; text.size() - at >= sizeof eight; at += sizeof eight) {
+    std::memcpy(&eight, text.data() + at, sizeof eight);
+    const std::uint64_t quotes = eight ^ (kOnes * '"');
+    const std::uint64_t backslashes = eight ^ (kOnes * '\\');
+    const std::uint64_t special = ((quotes - kOnes) & ~quotes) | ((backslashes - kOnes) & ~backslashes) |
+                                  ((eight - kOnes * 0x20) & ~eight);
+    if ((special & kHighest) != 0) break;
+  }
+  for (; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20) break;
+  }
+  return at - begin;
+}
+
 Bytes minified_json(View text) { return Minifier(text).run(); }
 
 Bytes json_string(View text) {
   constexpr View kHex = "0123456789abcdef";
+  if (!is_utf8(text)) throw Error(Code::invalid_argument, "text is not UTF-8; store it as raw bytes");
   Bytes out = "\"";
-  for (std::size_t at = 0; at < text.size();) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const std::size_t length = plain_json_length(text, at);
+    out.append(text, at, length);
+    at += length;
+    if (at == text.size()) break;
     const char c = text[at];
-    const std::size_t length = utf8_length(text, at);
-    if (length == 0) throw Error(Code::invalid_argument, "text is not UTF-8; store it as raw bytes");
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
+    if (c == '\n') {
       out += "\\n";
     } else if (static_cast<unsigned char>(c) < 0x20) {
       out += "\\u00";
       out += kHex[static_cast<unsigned char>(c) >> 4];
       out += kHex[static_cast<unsigned char>(c) & 15];
     } else {
-      out.append(text, at, length);
+      out += '\\';
+      out += c;
     }
-    at += length;
   }
   out += '"';
   return out;

@@ -10,6 +10,10 @@ namespace holdfast {
 /// (RFC 8259) in UTF-8, or nested deeper than limits::kPayloadDepth. Cost: one pass.
 Bytes minified_json(View text);
 
+/// How many bytes from `at` on stand in a JSON string as they are: no quote, no backslash, no control
+/// character below 0x20. Whether they are UTF-8 is not looked at. Cost: a step for each eight bytes.
+std::size_t plain_json_length(View text, std::size_t at);
+
 /// `text` as a JSON string, quotes included. Throws invalid_argument if it is not UTF-8.
 Bytes json_string(View text);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,28 @@ TEST(JsonText, refuses_text_that_is_not_utf8) {
     EXPECT_NE(refusal_of(text).find("UTF-8"), std::string::npos) << text;
   }
   EXPECT_TRUE(is_utf8("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"));
+}
+
+TEST(JsonText, sees_what_has_to_be_escaped_wherever_it_stands) {
+  for (std::size_t size = 1; size < 40; ++size) {
+    EXPECT_EQ(plain_json_length(Bytes(size, 'a'), 0), size);
+    for (std::size_t at = 0; at < size; ++at) {
+      for (const char c : {'"', '\\', '\0', '\n', '\x1f'}) {
+        Bytes text(size, '\x7f');
+        text[at] = c;
+        if (at + 1 < size) text[at + 1] = ' ';
+        EXPECT_EQ(plain_json_length(text, 0), at) << size;
+        EXPECT_EQ(plain_json_length(text, at), 0u);
+        EXPECT_EQ(nlohmann::json::parse(json_string(text)).get<Bytes>(), text);
+        EXPECT_EQ(minified_json(json_string(text)), json_string(text));
+      }
+    }
+  }
+  EXPECT_EQ(plain_json_length("\x20\x21\x23\x5b\x5d\x7e\x7f\x80\xff!", 0), 10u);
+}
+
+TEST(JsonText, names_the_offset_of_what_is_not_utf8) {
+  EXPECT_NE(refusal_of("\"0123456789\xc3\xa4 \xff 0123456789\"").find("at offset 14"), std::string::npos);
 }
 
 TEST(JsonText, refuses_what_is_nested_too_deep) {

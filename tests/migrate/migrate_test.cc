@@ -342,6 +342,10 @@ TEST_P(Migrate, NamesTheLineThatMakesNoSense) {
       {30, R"({"key64":"?","value":"b","version":1})", "line 30: \"key64\" is not base64"},
       {30, R"({"key":"a","value":"b","version":1,"more":1})",
        "line 30: the object has members that are not known"},
+      {30, R"({"key":"a","value":"b","version":1,"version":1})", "line 30: a member is there twice"},
+      {30, R"({"key":"a","value":"b","version":1.0})", "line 30: \"version\" must be a whole number"},
+      {30, R"({"key":"a","value":"b","version":1}})", "line 30: this is not JSON"},
+      {30, R"({"key":"a","value":"\uD800","version":1})", "line 30: \"value\" has half of a character"},
       {30, whole[0], "line 30: a second dump begins here"},
       {30, "{\"key\":\"a\xFF\",\"value\":\"b\",\"version\":1}", "line 30: this is not JSON"}};
   for (const Damage& damage : damages) {
