@@ -58,6 +58,8 @@ class FileSystem {
   virtual bool exists(const std::string& path) = 0;
   /// Names (not paths) of the files in `folder`, in byte order.
   virtual std::vector<std::string> list(const std::string& folder) = 0;
+  /// Names of the folders in `folder`, in byte order.
+  virtual std::vector<std::string> list_folders(const std::string& folder) = 0;
   /// Creates `folder` and the folders above it that are missing, durably; nothing happens if it exists.
   virtual void create_folder(const std::string& folder) = 0;
   /// Removes a file; not_found if there is none.

@@ -21,6 +21,13 @@ void validate_written_key(const Write& write, bool engine) {
   if (!engine && !write.key.empty() && write.key.front() == '!') validate_key(write.key, engine);
 }
 
+void validate_expiry(std::optional<UnixMs> expires_at_ms) {
+  if (!expires_at_ms || (*expires_at_ms >= 0 && *expires_at_ms <= limits::kExpiresAtMs)) return;
+  throw Error(Code::invalid_argument, "expires_at_ms: " + std::to_string(*expires_at_ms) +
+                                          " ms; it is a Unix time from 0 to " +
+                                          std::to_string(limits::kExpiresAtMs));
+}
+
 void add(XXH3_state_t& state, View bytes) {
   const std::uint64_t size = bytes.size();
   XXH3_64bits_update(&state, &size, sizeof size);
@@ -91,6 +98,7 @@ void validate_batch(const Batch& batch, bool engine) {
   }
   for (const Write& write : batch.writes) {
     validate_written_key(write, engine);
+    validate_expiry(write.expires_at_ms);
     if (write.value.size() > limits::kValueBytes) {
       exceeded("value", write.value.size(), limits::kValueBytes, "bytes; larger payloads go to Objects");
     }

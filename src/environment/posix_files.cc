@@ -229,7 +229,10 @@ class PosixFiles final : public FileSystem {
     throw posix_error(errno, "look at", path);
   }
 
-  std::vector<std::string> list(const std::string& folder) override {
+  std::vector<std::string> list(const std::string& folder) override { return list(folder, false); }
+  std::vector<std::string> list_folders(const std::string& folder) override { return list(folder, true); }
+
+  static std::vector<std::string> list(const std::string& folder, bool folders) {
     const std::unique_ptr<DIR, int (*)(DIR*)> handle(opendir(folder.c_str()), &closedir);
     if (!handle) throw posix_error(errno, "list", folder);
     std::vector<std::string> names;
@@ -237,10 +240,11 @@ class PosixFiles final : public FileSystem {
       errno = 0;
       const dirent* entry = readdir(handle.get());
       if (entry == nullptr) break;
+      std::string name = static_cast<const char*>(entry->d_name);
+      if (name == "." || name == "..") continue;
       const bool folder_inside =
-          entry->d_type == DT_DIR ||
-          (entry->d_type == DT_UNKNOWN && is_folder(folder + "/" + static_cast<const char*>(entry->d_name)));
-      if (!folder_inside) names.emplace_back(static_cast<const char*>(entry->d_name));
+          entry->d_type == DT_DIR || (entry->d_type == DT_UNKNOWN && is_folder(folder + "/" + name));
+      if (folder_inside == folders) names.push_back(std::move(name));
     }
     if (errno != 0) throw posix_error(errno, "list", folder);
     std::sort(names.begin(), names.end());

@@ -175,8 +175,15 @@ TEST_F(PosixFiles, ListGivesFileNamesInByteOrderWithoutFolders) {
   EXPECT_EQ(files_->list(folder_), (std::vector<std::string>{"B", "a", "b"}));
 }
 
+TEST_F(PosixFiles, ListFoldersGivesTheNamesOfFoldersInByteOrder) {
+  put("file", "");
+  for (const char* name : {"b", "a", "B"}) files_->create_folder(path(name));
+  EXPECT_EQ(files_->list_folders(folder_), (std::vector<std::string>{"B", "a", "b"}));
+}
+
 TEST_F(PosixFiles, ListOfAMissingFolderIsNotFound) {
   EXPECT_EQ(code_of([&] { files_->list(path("none")); }), Code::not_found);
+  EXPECT_EQ(code_of([&] { files_->list_folders(path("none")); }), Code::not_found);
 }
 
 TEST_F(PosixFiles, CreateFolderMakesTheFoldersAboveAndAcceptsAnExistingOne) {

@@ -1,6 +1,7 @@
 #include "holdfast/maintenance.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "open/registry.h"
 
@@ -19,8 +20,10 @@ void add(CheckReport& sum, const CheckReport& part) {
 
 /// The stores in the folder of a per_database layer: places are hexadecimal, and `catalog` is there too.
 std::vector<std::string> stores_in(const std::string& folder, const std::string& suffix, FileSystem& files) {
+  std::vector<std::string> all = files.list(folder);
+  std::ranges::move(files.list_folders(folder), std::back_inserter(all));
   std::vector<std::string> names;
-  for (const std::string& name : files.list(folder)) {
+  for (const std::string& name : all) {
     if (!name.ends_with(suffix)) continue;
     const std::string stem = name.substr(0, name.size() - suffix.size());
     const bool is_place =

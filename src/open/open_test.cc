@@ -6,6 +6,7 @@
 #include "holdfast/store.h"
 #include "open/registry.h"
 #include "tests/support/simulated_file_system.h"
+#include "tests/support/targets.h"
 
 namespace holdfast {
 namespace {
@@ -112,6 +113,21 @@ TEST(StoreOpen, LetsTheUrlWinOverTheCodeAndTheCodeOverTheDefaults) {
   EXPECT_EQ(url.timeout.count(), 9);
   EXPECT_TRUE(url.sweeper);
   EXPECT_EQ(url.clock_skew_limit.count(), 0);
+}
+
+TEST(Maintenance, ChecksTheStoreOfEachDatabaseAndTheirCatalog) {
+  for (const std::string backend : {"sqlite", "file"}) {
+    const testing_support::TemporaryFolder folder;
+    const std::string url = "per_database+" + backend + "://" + folder.path() + "/databases";
+    {
+      const auto store = Store::open(url);
+      for (const char* name : {"a", "b"}) store->database(name).put("k", "v");
+    }
+    const CheckReport report = check_store(url);
+    EXPECT_TRUE(report.ok());
+    EXPECT_GE(report.databases, 3u) << backend;
+    EXPECT_GE(report.entries, 4u) << backend << ": each database's entry, and their rows in the catalog";
+  }
 }
 
 TEST(Maintenance, SaysWhenAKindOfStoreCannotBeChecked) {

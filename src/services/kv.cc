@@ -7,6 +7,7 @@
 #include <string>
 
 #include "holdfast/error.h"
+#include "holdfast/limits.h"
 #include "services/keys.h"
 #include "services/lister.h"
 #include "services/payload_codec.h"
@@ -18,7 +19,7 @@ constexpr std::size_t kManyEntries = 1'000;
 
 std::optional<UnixMs> expiry_of(const std::optional<std::chrono::milliseconds>& ttl, UnixMs now_ms) {
   if (!ttl) return std::nullopt;
-  if (ttl->count() < 1 || ttl->count() > INT64_MAX / 2 - now_ms) {
+  if (ttl->count() < 1 || ttl->count() > limits::kExpiresAtMs - now_ms) {
     throw Error(Code::invalid_argument, "a time to live of " + std::to_string(ttl->count()) +
                                             " ms: it is at least 1 ms and ends before the end of time");
   }

@@ -485,6 +485,19 @@ std::vector<std::string> SimulatedFileSystem::list(const std::string& folder) {
   return found;
 }
 
+std::vector<std::string> SimulatedFileSystem::list_folders(const std::string& folder) {
+  const auto guard = begin_call();
+  demand_power(epoch_, folder);
+  demand_folder(folder);
+  if (count("list " + folder) != Verdict::proceed) fail("list " + folder);
+  std::vector<std::string> found;
+  for (const std::string& path : folders_) {
+    if (path != folder && folder_of(path) == folder) found.push_back(path.substr(path.rfind('/') + 1));
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 void SimulatedFileSystem::create_folder(const std::string& folder) {
   const auto guard = begin_call();
   demand_power(epoch_, folder);

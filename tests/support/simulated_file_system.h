@@ -88,6 +88,7 @@ class SimulatedFileSystem final : public FileSystem,
   std::unique_ptr<File> open(const std::string& path, FileMode mode) override;
   bool exists(const std::string& path) override;
   std::vector<std::string> list(const std::string& folder) override;
+  std::vector<std::string> list_folders(const std::string& folder) override;
   void create_folder(const std::string& folder) override;
   void remove(const std::string& path) override;
   void rename(const std::string& from, const std::string& to) override;
