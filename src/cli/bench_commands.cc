@@ -274,6 +274,7 @@ int run_conformance(Context& context, const Arguments& arguments) {
                   {"passed", Cell::boolean(result.passed())},
                   {"took_ms", Cell::number(std::int64_t{result.took.count()})},
                   {"reason", Cell::text(result.reason)}});
+      out.flush();
     } else if (!result.passed()) {
       bar.clear();
       out.say(out.red("failed ") + result.name + ": " + result.reason);

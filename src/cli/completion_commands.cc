@@ -92,18 +92,19 @@ std::string bash_completion(const CommandTree& tree) {
 int completion(Context& context, const Arguments& arguments) {
   const std::string bash = bash_completion(command_tree());
   if (arguments.text("SHELL") == "bash") {
-    context.out().raw(bash);
+    context.out().document("script", bash);
   } else {
-    context.out().raw(
+    context.out().document(
+        "script",
         "# Completion of holdfast; in ~/.zshrc: source <(holdfast completion zsh)\n"
         "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n" +
-        bash);
+            bash);
   }
   return kExitSuccess;
 }
 
 int print_manual(Context& context, const Arguments&) {
-  context.out().raw(manual(command_tree()));
+  context.out().document("manual", manual(command_tree()));
   return kExitSuccess;
 }
 

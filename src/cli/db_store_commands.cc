@@ -46,8 +46,19 @@ int list(Context& context, const Arguments& arguments) {
   return kExitSuccess;
 }
 
+[[noreturn]] void no_such_database(const Bytes& name) {
+  throw Error(Code::not_found, "there is no database \"" + printable(name) + "\" in this store");
+}
+
+/// A misspelt name would otherwise look like a database that is empty.
+Database known_database(Context& context) {
+  Database database = context.database();
+  if (database.position().history == 0) no_such_database(database.name());
+  return database;
+}
+
 int stat(Context& context, const Arguments&) {
-  const Database database = context.database();
+  const Database database = known_database(context);
   std::uint64_t entries = 0, key_bytes = 0, value_bytes = 0, largest_value_bytes = 0, expiring = 0;
   Range range = Range::all();
   for (bool more = true; more;) {
@@ -91,7 +102,7 @@ int stat(Context& context, const Arguments&) {
 }
 
 int digest(Context& context, const Arguments&) {
-  const Database database = context.database();
+  const Database database = known_database(context);
   const Deadline deadline = context.environment().clock->steady_now() + std::chrono::hours(24);
   const Digest digest = database.digest(deadline);
   context.out().object({{"database", Cell::text(database.name())},
@@ -103,7 +114,7 @@ int digest(Context& context, const Arguments&) {
 }
 
 int compact(Context& context, const Arguments& arguments) {
-  Database database = context.database();
+  Database database = known_database(context);
   const Seq before = arguments.given("--before") ? arguments.number("--before") : database.position().seq;
   const Seq floor = database.compact(before);
   context.out().object(
@@ -158,15 +169,13 @@ int drop(Context& context, const Arguments& arguments) {
   context.store().database(name);
   context.confirm("This removes the database \"" + printable(name) + "\" and everything in it.",
                   arguments.flag("--yes"));
-  if (!dropped(context, name)) {
-    throw Error(Code::not_found, "there is no database \"" + printable(name) + "\" in this store");
-  }
+  if (!dropped(context, name)) no_such_database(name);
   context.out().object({{"dropped", Cell::text(name)}});
   return kExitSuccess;
 }
 
 int views(Context& context, const Arguments&) {
-  const Database database = context.database();
+  const Database database = known_database(context);
   for (const SqlView& view : sql_views_of(database, [&] { context.check_interrupt(); })) {
     if (context.out().options().json) {
       context.out().object({{"view", Cell::text(view.name)}, {"sql", Cell::text(view.sql)}});
@@ -178,7 +187,7 @@ int views(Context& context, const Arguments&) {
 }
 
 int urls(Context& context, const Arguments&) {
-  context.out().raw(describe_urls());
+  context.out().document("urls", describe_urls());
   return kExitSuccess;
 }
 

@@ -199,6 +199,11 @@ void Output::say(const std::string& text) {
   flush();
 }
 
+void Output::document(const std::string& name, const std::string& text) {
+  if (options_.json) return object({{name, Cell::text(text)}});
+  raw(text);
+}
+
 void Output::raw(View bytes) {
   if (std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) {
     throw Interrupted("nobody reads the output any more");

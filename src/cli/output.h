@@ -65,6 +65,9 @@ class Output {
   void object(const std::vector<std::pair<std::string, Cell>>& fields);
   /// A sentence for people; nothing with --json.
   void say(const std::string& text);
+  /// A text that is for people or for another program: as it is, and with --json as the one member of an
+  /// object.
+  void document(const std::string& name, const std::string& text);
   /// Bytes as they are.
   void raw(View bytes);
   void flush();

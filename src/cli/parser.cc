@@ -53,6 +53,18 @@ void judge(const Argument& argument, const Arguments& arguments) {
   }
 }
 
+/// "--yes=false" would otherwise count as a yes.
+void refuse_values_of_flags(const std::vector<Argument>& all, const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (word == "--") return;
+    const std::string name = word.substr(0, word.find('='));
+    const auto found = std::ranges::find(all, name, &Argument::name);
+    if (word != name && found != all.end() && found->kind == Argument::Kind::flag) {
+      throw UsageError(name + " takes no value");
+    }
+  }
+}
+
 }  // namespace
 
 Arguments parse(const Command& command, std::span<const Argument> shared, std::vector<std::string> words) {
@@ -69,6 +81,7 @@ Arguments parse(const Command& command, std::span<const Argument> shared, std::v
     if (argument.is_option()) known_options.push_back(argument.name);
   }
 
+  refuse_values_of_flags(all, words);
   std::ranges::reverse(words);
   try {
     app.parse(words);

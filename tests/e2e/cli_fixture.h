@@ -44,6 +44,11 @@ class Cli : public testing::Test {
     return Program(folder_.path(), words, settings_, input);
   }
 
+  /// With a pipe for its standard input, which the test holds.
+  Program start_piped(const std::vector<std::string>& words) {
+    return Program(folder_.path(), words, settings_, Program::Piped{});
+  }
+
   void write_file(const std::string& name, const std::string& content) {
     std::ofstream(path(name), std::ios::binary) << content;
   }

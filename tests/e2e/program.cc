@@ -1,9 +1,11 @@
 #include "e2e/program.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -34,6 +36,23 @@ Program::Program(const std::string& folder, const std::vector<std::string>& word
     : out_path_(file_name(folder, "out")), err_path_(file_name(folder, "err")) {
   const std::string in_path = file_name(folder, "in");
   std::ofstream(in_path, std::ios::binary) << input;
+  const int in = open(in_path.c_str(), O_RDONLY | O_CLOEXEC);
+  start(folder, words, settings, in);
+  close(in);
+}
+
+Program::Program(const std::string& folder, const std::vector<std::string>& words, const Settings& settings,
+                 Piped)
+    : out_path_(file_name(folder, "out")), err_path_(file_name(folder, "err")) {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  pipe_read_ = ends[0];
+  pipe_write_ = ends[1];
+  start(folder, words, settings, pipe_read_);
+}
+
+void Program::start(const std::string& folder, const std::vector<std::string>& words,
+                    const Settings& settings, int in) {
   std::vector<std::string> strings = {HOLDFAST_PROGRAM};
   strings.insert(strings.end(), words.begin(), words.end());
   std::vector<char*> arguments;
@@ -48,7 +67,6 @@ Program::Program(const std::string& folder, const std::vector<std::string>& word
   pid_ = fork();
   if (pid_ < 0) throw std::runtime_error("fork failed");
   if (pid_ != 0) return;
-  const int in = open(in_path.c_str(), O_RDONLY | O_CLOEXEC);
   const int out = open(out_path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   const int err = open(err_path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   const bool is_ready =
@@ -58,9 +76,28 @@ Program::Program(const std::string& folder, const std::vector<std::string>& word
 }
 
 Program::~Program() {
+  end_input();
+  if (pipe_read_ >= 0) close(pipe_read_);
   if (is_reaped_) return;
   send(SIGKILL);
   waitpid(pid_, &status_, 0);
+}
+
+void Program::feed(const std::string& bytes) {
+  for (std::size_t at = 0; at < bytes.size();) {
+    const ssize_t size = write(pipe_write_, bytes.data() + at, bytes.size() - at);
+    if (size < 0) throw std::runtime_error("the pipe cannot be written to");
+    at += static_cast<std::size_t>(size);
+  }
+  for (int waiting = 1; waiting > 0;) {
+    if (!runs() || ioctl(pipe_read_, FIONREAD, &waiting) != 0) throw std::runtime_error("it reads no more");
+    if (waiting > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+void Program::end_input() {
+  if (pipe_write_ >= 0) close(pipe_write_);
+  pipe_write_ = -1;
 }
 
 void Program::send(int signal) const {

@@ -25,11 +25,17 @@ class Program {
   /// its standard input.
   Program(const std::string& folder, const std::vector<std::string>& words, const Settings& settings = {},
           const std::string& input = "");
+  /// The same with a pipe for its standard input, which feed() writes to and end_input() closes.
+  struct Piped {};
+  Program(const std::string& folder, const std::vector<std::string>& words, const Settings& settings, Piped);
   /// Kills it if it still runs.
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  /// Returns when the program has read all of it.
+  void feed(const std::string& bytes);
+  void end_input();
   void send(int signal) const;
   Ended wait();
   /// What it has printed so far.
@@ -40,11 +46,16 @@ class Program {
   bool runs();
 
  private:
+  void start(const std::string& folder, const std::vector<std::string>& words, const Settings& settings,
+             int in);
+
   const std::string out_path_;
   const std::string err_path_;
   pid_t pid_ = -1;
   bool is_reaped_ = false;
   int status_ = 0;
+  int pipe_read_ = -1;  ///< kept open, so that feeding a program that has ended is no signal
+  int pipe_write_ = -1;
 };
 
 }  // namespace holdfast::e2e
