@@ -49,8 +49,8 @@ struct BlobInfo {
   Payload metadata;
   UnixMs created_at_ms = 0;  ///< when the key was put that had no blob before
   UnixMs updated_at_ms = 0;  ///< when these bytes were put
-  /// Changes with every put and rename; for conditions. 0 in what put() and copy() return, since it is the
-  /// commit that gives it.
+  /// Changes with every put and rename; for conditions. 0 in what put(Transaction&) and stat(Transaction&)
+  /// return of the transaction's own writes, since it is the commit that gives it.
   Seq version = 0;
   bool operator==(const BlobInfo&) const = default;
 };

@@ -70,6 +70,9 @@ class Database {
   /// All of one snapshot, at most 1,000 keys. Keys that do not fit the byte budget are fetched by further
   /// calls and validated, so that the answer is still one snapshot.
   std::vector<std::optional<Entry>> get(std::span<const Bytes> keys) const;
+  /// The first of `keys`, as many as fit one answer (limits::kAnswerBytes), and at least one: fewer than were
+  /// asked for mean that there are more. All of one snapshot. Cost: one read call.
+  std::vector<std::optional<Entry>> get_page(std::span<const Bytes> keys) const;
   Page scan(const Range& range, const ScanOptions& options = {}) const;
 
   /// Judges and applies one batch. Blocks until the outcome is as durable as the store promises. Where two
@@ -86,16 +89,18 @@ class Database {
 
   /// Runs `body(Transaction&)` and commits what it wrote, if all it has read still holds then; re-runs it
   /// otherwise. All that the body reads is true together, even in a run that is thrown away. Returns what the
-  /// body returns. Throws conflict (saying how many attempts were lost) at the deadline, and what the body
-  /// throws if its reads hold. In the body, another transaction on the same database is refused
-  /// (invalid_argument); other commits and transactions on other databases are on their own, and happen again
-  /// when the body runs again. After three lost attempts transactions of one process take turns, and wait for
-  /// the injected clock in between.
+  /// body returns; if that is nothing, the Position of the commit, whose seq is the version of all that it
+  /// put; of a body that wrote nothing, the position that it read at, and {0, 0} if it did not read either.
+  /// Throws conflict (saying how many attempts were lost) at the deadline, and what the body throws if its
+  /// reads hold. In the body, another transaction on the same database is refused (invalid_argument); other
+  /// commits and transactions on other databases are on their own, and happen again when the body runs again.
+  /// After three lost attempts transactions of one process take turns, and wait for the injected clock in
+  /// between.
   template <class F>
   auto transact(F&& body, Deadline deadline = {}) {
     using R = std::invoke_result_t<F&, Transaction&>;
     if constexpr (std::is_void_v<R>) {
-      run([&](Transaction& transaction) { body(transaction); }, deadline);
+      return run([&](Transaction& transaction) { body(transaction); }, deadline);
     } else {
       std::optional<R> result;
       run([&](Transaction& transaction) { result.emplace(body(transaction)); }, deadline);
@@ -128,7 +133,7 @@ class Database {
  private:
   friend class Engine;
   Database(std::shared_ptr<Engine> engine, std::shared_ptr<EngineDatabase> database);
-  void run(const std::function<void(Transaction&)>& body, Deadline deadline);
+  Position run(const std::function<void(Transaction&)>& body, Deadline deadline);
 
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<EngineDatabase> database_;

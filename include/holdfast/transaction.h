@@ -24,13 +24,14 @@ class Transaction {
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
-  /// Adds absent or version. Sees the transaction's own writes.
+  /// Adds absent or version. Sees the transaction's own writes; these have version 0, since it is the commit
+  /// that gives them theirs (Database::transact tells it).
   std::optional<Entry> get(View key);
   /// One read call for all; at most 1,000 keys.
   std::vector<std::optional<Entry>> get(std::span<const Bytes> keys);
   /// Adds unchanged over what the page covered: [begin, last key] if there is more, else the whole range;
-  /// nothing for a snapshot scan. Own writes are merged in; stamped ones are not, since their key is not
-  /// known yet.
+  /// nothing for a snapshot scan. Own writes are merged in, with version 0; stamped ones are not, since
+  /// their key is not known yet.
   Page scan(const Range& range, const ScanOptions& options = {});
   /// Adds version(entry.key, entry.version): for what was taken out of a snapshot scan.
   void require(const Entry& entry);
@@ -44,7 +45,8 @@ class Transaction {
   /// The object, uploaded before, lives on from this commit: until `expires_at_ms`, or until it is released.
   /// Throws not_found if there is none (any more): upload it again. Cost: a read, as of get().
   void keep(const ObjectId& id, std::optional<UnixMs> expires_at_ms = {});
-  /// The object is gone with this commit; nothing happens if there is none. Cost: a read, as of get().
+  /// The object is gone with this commit; nothing happens if there is none. Cost: a read, as of get(), and
+  /// one write of the 2,000 that a commit may have, whatever its size.
   void release(const ObjectId& id);
 
   /// Fixed for the run of the body.

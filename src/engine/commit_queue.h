@@ -14,7 +14,7 @@ namespace holdfast {
 class EngineDatabase;
 
 /// One blocked caller and its batch, on the caller's stack. Guarded by the committer's mutex, except that
-/// `outcome` and `error` may be read once `is_done` is true.
+/// `outcome`, `committed_history` and `error` may be read once `is_done` is true.
 struct PendingCommit {
   enum class State : std::uint8_t { queued, sent };
 
@@ -30,6 +30,7 @@ struct PendingCommit {
   PendingCommit* next = nullptr;
 
   Outcome outcome = {};
+  std::uint64_t committed_history = 0;  ///< the history that the outcome's seq belongs to
   std::optional<Error> error = std::nullopt;
   std::atomic<bool> is_done = false;
 };

@@ -43,7 +43,7 @@ Error closed_error() { return {Code::closed, "the store was closed before the ba
 
 Committer::Committer(Engine& engine) : engine_(engine) {}
 
-Outcome Committer::commit(EngineDatabase& database, Batch batch, std::uint64_t history, Deadline deadline) {
+Settled Committer::commit(EngineDatabase& database, Batch batch, std::uint64_t history, Deadline deadline) {
   if (!database.history()) engine_.read(database, {.deadline = deadline});
   const std::size_t size_bytes = batch_bytes(batch);
   const bool depends_on_history = history != 0 || names_a_seq(batch);
@@ -73,7 +73,7 @@ Outcome Committer::commit(EngineDatabase& database, Batch batch, std::uint64_t h
   }
   if (pending.error) throw *pending.error;
   if (wake_ms != INT64_MAX && pending.outcome.committed()) engine_.parts().sweeper().expect(wake_ms);
-  return pending.outcome;
+  return {pending.outcome, pending.committed_history};
 }
 
 void Committer::enqueue(PendingCommit& pending) {
@@ -355,6 +355,7 @@ bool Committer::settle_group(Group& group, Flight& flight) {
     for (std::size_t i = 0; i < flight.owners.size(); ++i) {
       if (flight.owners[i] == nullptr) continue;
       flight.owners[i]->outcome = group.outcomes[i];
+      flight.owners[i]->committed_history = group.at.history;
       finish(*flight.owners[i]);
     }
     return true;

@@ -22,6 +22,12 @@ namespace holdfast {
 
 class Engine;
 
+/// What became of a batch.
+struct Settled {
+  Outcome outcome;
+  std::uint64_t history = 0;  ///< that the outcome's seq belongs to
+};
+
 /// Thread-safe. The queue is as long as there are callers: each waits with one batch until it is answered or
 /// its deadline has passed.
 class Committer {
@@ -31,7 +37,7 @@ class Committer {
   /// Blocks until the batch, which is valid, is answered. `history`: what the batch was computed from, or 0
   /// if it was computed from nothing. Throws timeout: with backoff if the batch was never sent, with
   /// unknown_outcome if it was.
-  Outcome commit(EngineDatabase& database, Batch batch, std::uint64_t history, Deadline deadline);
+  Settled commit(EngineDatabase& database, Batch batch, std::uint64_t history, Deadline deadline);
 
   /// Batches that were not sent fail with closed, groups that were sent and are not in a call any more with
   /// unknown_outcome. The call in flight is not disturbed.

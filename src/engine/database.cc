@@ -20,17 +20,18 @@ std::optional<Entry> Database::get(View key) const {
   return std::move(answer.gets.front());
 }
 
+std::vector<std::optional<Entry>> Database::get_page(std::span<const Bytes> keys) const {
+  const Engine::Call call(*engine_);
+  validate_gets(keys.size());
+  for (const Bytes& key : keys) validate_service_key(key);
+  const std::vector<View> views(keys.begin(), keys.end());
+  return std::move(engine_->read(*database_, {.gets = views}).gets);
+}
+
 std::vector<std::optional<Entry>> Database::get(std::span<const Bytes> keys) const {
-  {
-    const Engine::Call call(*engine_);
-    validate_gets(keys.size());
-    for (const Bytes& key : keys) validate_service_key(key);
-    const std::vector<View> views(keys.begin(), keys.end());
-    ReadAnswer answer = engine_->read(*database_, {.gets = views});
-    if (answer.gets.size() == keys.size()) return std::move(answer.gets);
-  }
+  std::vector<std::optional<Entry>> entries = get_page(keys);
+  if (entries.size() == keys.size()) return entries;
   // More than one answer holds: further calls check what the first ones said, as in a transaction.
-  std::vector<std::optional<Entry>> entries;
   run_transaction(
       *engine_, *database_, [&](Transaction& transaction) { entries = transaction.get(keys); }, {},
       KeySpace::service);
@@ -67,8 +68,8 @@ Seq Database::erase(View key) {
   return commit(std::move(batch)).seq;
 }
 
-void Database::run(const std::function<void(Transaction&)>& body, Deadline deadline) {
-  run_transaction(*engine_, *database_, body, deadline, KeySpace::service);
+Position Database::run(const std::function<void(Transaction&)>& body, Deadline deadline) {
+  return run_transaction(*engine_, *database_, body, deadline, KeySpace::service);
 }
 
 Position Database::position() const {

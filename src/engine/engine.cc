@@ -72,7 +72,7 @@ Outcome Engine::commit(EngineDatabase& database, Batch batch, Deadline given) {
   keep_last_writes(batch);
   validate_batch(batch, true);
   if (const auto index = contradicted_check(batch)) return {.seq = 0, .failed_check = index};
-  return database.committer().commit(database, std::move(batch), 0, deadline(given));
+  return database.committer().commit(database, std::move(batch), 0, deadline(given)).outcome;
 }
 
 void Engine::transact(EngineDatabase& database, const std::function<void(Transaction&)>& body,

@@ -47,9 +47,9 @@ Bytes object_info_key(View id) {
   return info_key(id);
 }
 
-std::vector<Write> writes_to_erase_object(View id, ObjectRecord record, UnixMs now_ms) {
+std::vector<Write> writes_to_erase_object(View id, ObjectRecord record, UnixMs now_ms, bool may_go_at_once) {
   std::vector<Write> writes;
-  if (record.complete && record.pieces <= kObjectPiecesAtOnce) {
+  if (may_go_at_once && record.complete && record.pieces <= kObjectPiecesAtOnce) {
     writes.push_back(Write::erase(info_key(id)));
     for (std::uint64_t i = 0; i < record.pieces; ++i) writes.push_back(Write::erase(data_key(id, i)));
   } else {
@@ -237,7 +237,7 @@ bool EntryObjects::erase(const ObjectId& id, Deadline deadline) {
     }
     if (!info) return false;
     Batch batch{{Check::has_version(key, info->version)},
-                writes_to_erase_object(id, ObjectRecord::parse(info->value), engine_.now_ms())};
+                writes_to_erase_object(id, ObjectRecord::parse(info->value), engine_.now_ms(), true)};
     const bool is_left = batch.writes.front().kind == Write::Kind::put;
     if (commit(std::move(batch), deadline) == 0) continue;
     if (is_left) collect_expired(id, deadline);

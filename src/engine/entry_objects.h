@@ -7,8 +7,8 @@
 // it checks that the info is still the same, and the last one replaces it by a complete one. That one expires
 // 24 hours later, unless a transaction keeps it. So a reader never sees half an object, and the remains of an
 // upload that was interrupted, or never referred to, are an entry that the sweeper finds when it expires: it
-// erases the pieces and then the info. An object is erased in one commit, or if it has too many pieces by
-// replacing its info with one that has expired already, which is then collected.
+// erases the pieces and then the info. An object is erased in one commit, or if there are too many pieces for
+// it by replacing its info with one that has expired already, which is then collected.
 #pragma once
 
 #include <cstdint>
@@ -48,8 +48,9 @@ struct ObjectRecord {
 
 /// Throws invalid_argument for what is no id.
 Bytes object_info_key(View id);
-/// What a commit writes so that the object is gone with it, and no later than `now_ms`.
-std::vector<Write> writes_to_erase_object(View id, ObjectRecord record, UnixMs now_ms);
+/// What a commit writes so that the object is gone with it, and no later than `now_ms`: one write if its
+/// pieces may not go at once.
+std::vector<Write> writes_to_erase_object(View id, ObjectRecord record, UnixMs now_ms, bool may_go_at_once);
 
 class EntryObjects final : public Objects {
  public:

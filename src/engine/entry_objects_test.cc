@@ -257,6 +257,23 @@ TEST_F(ObjectEntries, a_released_object_is_gone_with_the_commit) {
   EXPECT_EQ(stored_entries(), 0u);
 }
 
+TEST_F(ObjectEntries, a_transaction_may_release_as_many_objects_as_it_has_writes) {
+  constexpr std::size_t kObjects = 1'900;
+  std::vector<ObjectId> ids;
+  for (std::size_t i = 0; i < kObjects; ++i) ids.push_back(objects.put(source_of("small", 5)));
+  Database db = store->database("db");
+  db.transact([&](Transaction& t) {
+    for (const ObjectId& id : ids) t.keep(id);
+  });
+  db.transact([&](Transaction& t) {
+    for (const ObjectId& id : ids) t.release(id);
+    for (std::size_t i = kObjects; i < limits::kBatchWrites; ++i) t.put("key" + std::to_string(i), "");
+  });
+  for (const ObjectId& id : ids) EXPECT_FALSE(objects.stat(id));
+  store->sweep();
+  EXPECT_EQ(stored_entries(), 0u);
+}
+
 TEST_F(ObjectEntries, a_transaction_that_is_not_committed_releases_nothing) {
   const ObjectId id = objects.put(source_of("small", 5));
   EXPECT_THROW(store->database("db").transact([&](Transaction& t) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -106,7 +107,7 @@ Error lost(const EngineDatabase& database, int losses) {
 
 /// Commits what the body wrote. Where the deadline ends an attempt after others were lost, those are the
 /// reason.
-bool commit(Transaction::Impl& run, const EngineDatabase& database, int losses) {
+std::optional<Position> commit(Transaction::Impl& run, const EngineDatabase& database, int losses) {
   try {
     return run.commit();
   } catch (const Error& error) {
@@ -118,8 +119,8 @@ bool commit(Transaction::Impl& run, const EngineDatabase& database, int losses) 
 
 }  // namespace
 
-void run_transaction(Engine& engine, EngineDatabase& database, const std::function<void(Transaction&)>& body,
-                     Deadline given, KeySpace space) {
+Position run_transaction(Engine& engine, EngineDatabase& database,
+                         const std::function<void(Transaction&)>& body, Deadline given, KeySpace space) {
   const Engine::Call call(engine);
   const Running running(database);
   const Deadline deadline = engine.deadline(given);
@@ -131,7 +132,9 @@ void run_transaction(Engine& engine, EngineDatabase& database, const std::functi
         // Whoever has the turn has lost often: what would make it lose again comes after it.
         const bool may_commit =
             !run.has_writes() || !turn.is_with_somebody_else() || turn.take(engine.clock(), deadline);
-        if (may_commit && commit(run, database, losses)) return;
+        if (may_commit) {
+          if (const std::optional<Position> at = commit(run, database, losses)) return *at;
+        }
       }
     }
     ++losses;

@@ -282,23 +282,29 @@ void Transaction::Impl::keep(const ObjectId& id, std::optional<UnixMs> expires_a
 void Transaction::Impl::release(const ObjectId& id) {
   const std::optional<Entry> info = get_valid(object_info_key(id));
   if (!info) return;
-  for (Write& write : writes_to_erase_object(id, ObjectRecord::parse(info->value), now_ms_)) {
-    write_valid(std::move(write));
-  }
+  released_.emplace_back(id, ObjectRecord::parse(info->value));
+  write_valid(writes_to_erase_object(id, released_.back().second, now_ms_, false).front());
 }
 
-bool Transaction::Impl::commit() {
-  if (is_broken_) return false;
+std::optional<Position> Transaction::Impl::commit() {
+  if (is_broken_) return std::nullopt;
   // All reads are true together at the latest of them.
-  if (!has_writes()) return true;
+  if (!has_writes()) return at_;
+  // One write is enough to release an object; what there is room for frees its space at once.
+  for (const auto& [id, record] : released_) {
+    if (writes_.size() + stamped_.size() + record.pieces > limits::kBatchWrites) continue;
+    for (Write& write : writes_to_erase_object(id, record, now_ms_, true)) write_valid(std::move(write));
+  }
   Batch batch{std::move(checks_), std::move(stamped_)};
   batch.writes.reserve(batch.writes.size() + writes_.size());
   for (auto& [key, write] : writes_) batch.writes.push_back(std::move(write));
   validate_batch(batch, true);
   try {
-    return database_.committer().commit(database_, std::move(batch), at_.history, deadline_).committed();
+    const Settled settled = database_.committer().commit(database_, std::move(batch), at_.history, deadline_);
+    if (!settled.outcome.committed()) return std::nullopt;
+    return Position{settled.history, settled.outcome.seq};
   } catch (const Error& error) {
-    if (error.code() == Code::history_changed && error.retry() == Retry::now) return false;
+    if (error.code() == Code::history_changed && error.retry() == Retry::now) return std::nullopt;
     throw;
   }
 }

@@ -5,19 +5,22 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
 #include "engine/engine.h"
+#include "engine/entry_objects.h"
 #include "engine/service_keys.h"
 #include "holdfast/transaction.h"
 
 namespace holdfast {
 
 /// Database::transact. Within the body the same thread must not run another transaction on this database
-/// (invalid_argument); one on another database is allowed and commits by itself.
-void run_transaction(Engine& engine, EngineDatabase& database, const std::function<void(Transaction&)>& body,
-                     Deadline deadline, KeySpace space);
+/// (invalid_argument); one on another database is allowed and commits by itself. The position of the commit,
+/// as Database::transact says.
+Position run_transaction(Engine& engine, EngineDatabase& database,
+                         const std::function<void(Transaction&)>& body, Deadline deadline, KeySpace space);
 
 /// For one thread.
 class Transaction::Impl {
@@ -40,8 +43,9 @@ class Transaction::Impl {
   UnixMs now() const { return now_ms_; }
   Position position();
 
-  /// False: it has lost against another commit and must run again. After it the run is over.
-  bool commit();
+  /// Where it was committed, or read if it wrote nothing. Nothing: it has lost against another commit and
+  /// must run again. After it the run is over.
+  std::optional<Position> commit();
   bool has_writes() const { return !writes_.empty() || !stamped_.empty(); }
   /// Whether all that was read is still true.
   bool reads_hold();
@@ -88,6 +92,7 @@ class Transaction::Impl {
   std::size_t indexed_checks_ = 0;
   Writes writes_;
   std::vector<Write> stamped_;
+  std::vector<std::pair<ObjectId, ObjectRecord>> released_;
 };
 
 }  // namespace holdfast

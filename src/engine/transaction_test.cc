@@ -60,6 +60,34 @@ TEST_F(TransactionTest, CommitsWhatTheBodyWroteAndReturnsWhatItReturns) {
   EXPECT_EQ(db.get("a")->version, db.get("b")->version);
 }
 
+TEST_F(TransactionTest, ABodyThatReturnsNothingIsAnsweredByThePositionOfItsCommit) {
+  const Position first = db.transact([](Transaction& t) { t.put("a", "1"); });
+  EXPECT_EQ(first.seq, db.get("a")->version);
+  EXPECT_EQ(first, db.position());
+  EXPECT_NE(first.history, 0u);
+  int runs = 0;
+  const Position second = db.transact([&](Transaction& t) {
+    t.put("b", t.get("a")->value);
+    if (runs++ == 0) db.put("a", "2");
+  });
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(second.seq, first.seq + 2);
+  EXPECT_EQ(second.seq, db.get("b")->version);
+}
+
+TEST_F(TransactionTest, ABodyThatWritesNothingIsAnsweredByThePositionThatItReadAt) {
+  EXPECT_EQ(db.transact([](Transaction&) {}), Position{});
+  db.put("a", "1");
+  const Position at = db.position();
+  Position read_at;
+  const Position answered = db.transact([&](Transaction& t) {
+    t.get("a");
+    read_at = t.position();
+  });
+  EXPECT_EQ(answered, at);
+  EXPECT_EQ(answered, read_at);
+}
+
 TEST_F(TransactionTest, ABodyThatOnlyReadsCommitsNothing) {
   db.put("a", "1");
   const auto calls = backend->calls().size();

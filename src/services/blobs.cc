@@ -224,7 +224,9 @@ std::optional<BlobInfo> Blobs::commit(const StagedBlob& staged) {
   };
   std::optional<BlobInfo> info;
   try {
-    info = database_.transact([&](Transaction& transaction) { return put(transaction, staged); });
+    const Position at =
+        database_.transact([&](Transaction& transaction) { info = put(transaction, staged); });
+    if (info) info->version = at.seq;
   } catch (const Error& error) {
     if (error.retry() != Retry::unknown_outcome) try_to_discard();
     throw;

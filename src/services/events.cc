@@ -99,31 +99,18 @@ std::vector<EventId> Events::append_many(View stream, std::span<const Payload> p
                                             std::to_string(limits::kAppendEvents));
   }
   const EventKeys keys(prefix_);
-  const Bytes log = keys.log(stream);
   std::vector<StoredPayload> stored;
   stored.reserve(payloads.size());
   for (const Payload& payload : payloads) stored.push_back(PayloadCodec(database_).store(payload));
-  const auto large = std::ranges::find_if(stored, &StoredPayload::is_object);
-  if (large == stored.end()) {
+  if (std::ranges::none_of(stored, &StoredPayload::is_object)) {
     const UnixMs now_ms = database_.transact([](Transaction& transaction) { return transaction.now(); });
     const Outcome outcome = database_.commit({{}, writes_to_append(keys, stream, 0, now_ms, stored)});
     return ids_of(outcome.seq, stored.size());
   }
-  // Objects are kept by transactions, which do not say what became of them: the event with the object, which
-  // no other event has, tells the number of its commit.
-  Range range = Range::prefix(log);
-  range.begin += number_segment(database_.position().seq);
-  database_.transact([&](Transaction& transaction) { append_stored(transaction, keys, stream, stored); });
-  for (;;) {
-    const Page page = database_.scan(range);
-    for (const Entry& entry : page.entries) {
-      if (StoredEvent::parse(entry.value).payload.object != large->object) continue;
-      return ids_of(segment_number(View(entry.key).substr(log.size(), kEventStampBytes)), stored.size());
-    }
-    if (!page.more) break;
-    range.begin = page.entries.back().key + '\0';
-  }
-  throw Error(Code::not_found, "an event was appended, and pruned again before its id could be read");
+  // Objects are kept by transactions.
+  const Position at =
+      database_.transact([&](Transaction& transaction) { append_stored(transaction, keys, stream, stored); });
+  return ids_of(at.seq, stored.size());
 }
 
 void Events::append(Transaction& transaction, View stream, const Payload& payload) const {

@@ -160,12 +160,13 @@ TEST_P(BlobsTest, stat_tells_what_was_put_and_when) {
   EXPECT_GT(info->version, first_version);
 }
 
-TEST_P(BlobsTest, what_put_returns_is_what_stat_tells_but_for_the_version) {
-  BlobInfo put = *blobs().put("key", "abc", {.content_type = "text/plain"});
-  const BlobInfo info = *blobs().stat("key");
-  EXPECT_EQ(put.version, 0u);
-  put.version = info.version;
-  EXPECT_EQ(put, info);
+TEST_P(BlobsTest, what_put_returns_is_what_stat_tells) {
+  const BlobInfo put = *blobs().put("key", "abc", {.content_type = "text/plain"});
+  EXPECT_EQ(put, *blobs().stat("key"));
+  const BlobInfo copy = *blobs().copy("key", "copy");
+  EXPECT_EQ(copy, *blobs().stat("copy"));
+  const BlobInfo replaced = *blobs().put("key", "abcd", {.only_if_version = put.version});
+  EXPECT_EQ(replaced, *blobs().stat("key"));
 }
 
 TEST_P(BlobsTest, every_byte_may_stand_in_a_key) {
