@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <vector>
 
 #include "holdfast/listing.h"
@@ -154,7 +155,7 @@ class Events {
   bool erase_consumer(Transaction& transaction, View stream, View consumer) const;
 
   // ---- Retention: what is kept is decided when prune() is called, oldest first, up to the first event that
-  // stays. Whoever keeps a stream short calls it from time to time.
+  // stays. An EventPruner calls it from time to time, as `holdfast serve` does.
 
   /// What prune() goes by; nothing: all events stay.
   void set_retention(View stream, const std::optional<EventRetention>& retention);
@@ -170,14 +171,17 @@ class Events {
   std::uint64_t prune(View stream, const EventRetention& retention);
   /// As many as fit one commit.
   std::uint64_t prune(Transaction& transaction, View stream, const EventRetention& retention) const;
-  /// prune() of every stream that has a retention.
-  std::uint64_t prune_all();
+  /// prune() of every stream that has a retention; ends after a commit when `stop` is requested. An
+  /// EventPruner (holdfast/event_pruner.h) does it from time to time.
+  std::uint64_t prune_all(const std::stop_token& stop = {});
 
   /// Removes all events of a stream, its consumers, those that hold as well, and its retention; whether there
   /// was such a stream. In several commits: an append meanwhile begins the stream anew.
   bool erase(View stream);
 
  private:
+  std::uint64_t prune(View stream, const EventRetention& retention, const std::stop_token& stop);
+
   Database database_;
   Bytes prefix_;
 };

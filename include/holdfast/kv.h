@@ -51,6 +51,9 @@ class Kv {
   std::optional<KvEntry> get(Transaction& transaction, View key) const;
   /// In the order of `keys`, all of one snapshot; at most 1,000.
   std::vector<std::optional<KvEntry>> get_many(std::span<const Bytes> keys) const;
+  /// The first of `keys`, until their values come to 8 MiB, and at least one: fewer than were asked for mean
+  /// that there are more. All of one snapshot.
+  std::vector<std::optional<KvEntry>> get_page(std::span<const Bytes> keys) const;
 
   /// Whether the conditions held and the entry was set. A value above 256 KiB is uploaded before the commit:
   /// once, but in a transaction by every run of its body.
@@ -78,6 +81,7 @@ class Kv {
 
  private:
   Bytes key_of(View key) const;
+  std::vector<Bytes> keys_of(std::span<const Bytes> keys) const;
   bool set(Transaction& transaction, PayloadUploads& uploads, View key, const Payload& value,
            const KvSetOptions& options) const;
   void set_many(Transaction& transaction, PayloadUploads& uploads,

@@ -23,6 +23,9 @@
 // do not change: each of them is heard of, unless it is pruned before. An entry that expires is deleted when
 // the sweeper removes it.
 //
+// Whoever keeps the token of the last event goes on behind it later, without a gap and without a repeat, as
+// long as the change log reaches back to it: for an hour and a million changes at least.
+//
 // Handlers get values as they are stored in the services: who logs an event logs them.
 #pragma once
 
@@ -50,6 +53,8 @@ struct LifecycleEvent {
   std::uint64_t version = 0;
   std::uint64_t size_bytes = 0;
   std::uint64_t count = 0;
+  /// The place of this event, for LifecycleOptions::after. Opaque text.
+  Bytes token = {};
 };
 
 using LifecycleHandler = std::function<void(const LifecycleEvent&)>;
@@ -60,6 +65,10 @@ struct LifecycleOptions {
   std::vector<Bytes> records = {"records"};
   std::vector<Bytes> blobs = {"blobs"};
   std::vector<Bytes> events = {"events"};
+  /// Begins behind the event with this token, in whichever process it was heard, with the first on(), whose
+  /// handler hears of everything that came after it and is still to be told. Empty: begins with what comes.
+  /// If the change log no longer reaches back, or the database was dropped or restored, on_error hears of it.
+  Bytes after = {};
   /// Hears of what a handler throws, which has no other effect, and of errors of the database, on the thread
   /// of the handlers. history_changed and compacted mean that changes were missed: handlers fell behind by an
   /// hour and a million changes, or the database was dropped or restored; it goes on with what comes. After
@@ -87,10 +96,11 @@ class LifecycleSubscription {
   std::uint64_t id_ = 0;
 };
 
-/// Thread-safe. Costs a thread, and for each commit a read of the change log and of the values that a handler
-/// wants.
+/// Thread-safe. Costs a thread from the first on() on, and for each commit a read of the change log and of
+/// the values that a handler wants.
 class Lifecycle {
  public:
+  /// Throws invalid_argument for what is no prefix, or no token.
   explicit Lifecycle(Database database, LifecycleOptions options = {});
   /// Waits for a handler that runs; not from within a handler.
   ~Lifecycle();
@@ -100,6 +110,8 @@ class Lifecycle {
   /// `pattern` is a type, all types of a service ("kv:*"), or "*". Throws invalid_argument for another one.
   /// Handlers of one event are called in the order in which they came.
   [[nodiscard]] LifecycleSubscription on(View pattern, LifecycleHandler handler);
+  /// The place that it began at: whoever has heard of no event yet resumes here.
+  const Bytes& token() const;
 
  private:
   class Follower;

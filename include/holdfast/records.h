@@ -77,6 +77,9 @@ enum class RecordIndexState : std::uint8_t {
   failed,  ///< it was to be unique, and two records had one value; it is not maintained
 };
 
+/// "building", "ready", "failed".
+View name(RecordIndexState state);
+
 struct RecordIndex {
   Bytes name;
   Bytes path;
@@ -118,6 +121,9 @@ class Records {
   /// Nothing if there is no such record. Cost: one read; one more for a value above 256 KiB.
   std::optional<Record> get(View key) const;
   std::optional<Record> get(Transaction& transaction, View key) const;
+  /// The first of `keys` (at most 1,000), until their values come to 8 MiB, and at least one: fewer than were
+  /// asked for mean that there are more. All of one snapshot.
+  std::vector<std::optional<Record>> get_page(std::span<const Bytes> keys) const;
 
   /// The new version; nothing if the conditions did not hold. Throws already_exists, naming the index, where
   /// another record has a value that is to be unique. Cost: one read, one commit; one more read if a value of

@@ -169,17 +169,21 @@ std::uint64_t Events::prune(View stream) {
 }
 
 std::uint64_t Events::prune(View stream, const EventRetention& retention) {
-  validate(retention);
+  return prune(stream, retention, {});
+}
+
+std::uint64_t Events::prune(View stream, const EventRetention& given, const std::stop_token& stop) {
+  validate(given);
   const EventKeys keys(prefix_);
   const UnixMs now_ms = database_.transact([](Transaction& transaction) { return transaction.now(); });
   const Bounds bounds = bounds_of(
-      retention, keys.log(stream), now_ms,
+      given, keys.log(stream), now_ms,
       [&](const Range& range, const ScanOptions& options) { return database_.scan(range, options); });
   for (std::uint64_t events = 0;;) {
     const std::uint64_t more = database_.transact(
         [&](Transaction& transaction) { return prune_by(transaction, keys, stream, bounds); });
-    if (more == 0) return events;
     events += more;
+    if (more == 0 || stop.stop_requested()) return events;
   }
 }
 
@@ -192,12 +196,15 @@ std::uint64_t Events::prune(Transaction& transaction, View stream, const EventRe
   return prune_by(transaction, keys, stream, bounds);
 }
 
-std::uint64_t Events::prune_all() {
+std::uint64_t Events::prune_all(const std::stop_token& stop) {
   const Bytes prefix = EventKeys(prefix_).retentions();
   std::uint64_t events = 0;
   for (Range range = Range::prefix(prefix);;) {
-    const Page page = database_.scan(range, {.keys_only = true});
-    for (const Entry& entry : page.entries) events += prune(View(entry.key).substr(prefix.size()));
+    const Page page = database_.scan(range);
+    for (const Entry& entry : page.entries) {
+      if (stop.stop_requested()) return events;
+      events += prune(View(entry.key).substr(prefix.size()), parse_retention(entry.value), stop);
+    }
     if (!page.more) return events;
     range.begin = page.entries.back().key + '\0';
   }

@@ -35,6 +35,24 @@ std::int64_t whole_number(const StoredPayload& stored) {
   throw Error(Code::invalid_argument, "increment of a value that is no whole number; set one first");
 }
 
+/// Of the first entries, until their values come to `limit_bytes`; nothing if one of them has changed since.
+std::optional<std::vector<std::optional<KvEntry>>> load_all(const PayloadCodec& codec,
+                                                            std::span<const Bytes> keys,
+                                                            std::span<const std::optional<Entry>> entries,
+                                                            std::size_t limit_bytes) {
+  std::vector<std::optional<KvEntry>> found;
+  std::size_t size_bytes = 0;
+  for (std::size_t i = 0; i < entries.size() && size_bytes < limit_bytes; ++i) {
+    found.emplace_back();
+    if (!entries[i]) continue;
+    std::optional<Payload> value = codec.load(PayloadCodec::parse_bare(entries[i]->value), *entries[i]);
+    if (!value) return std::nullopt;
+    size_bytes += value->size_bytes();
+    found.back() = KvEntry{keys[i], std::move(*value), entries[i]->version, entries[i]->expires_at_ms};
+  }
+  return found;
+}
+
 }  // namespace
 
 Kv::Kv(Database database, View prefix) : database_(std::move(database)), prefix_(prefix) {
@@ -65,23 +83,27 @@ std::optional<KvEntry> Kv::get(Transaction& transaction, View key) const {
   return KvEntry{Bytes(key), std::move(value), entry->version, entry->expires_at_ms};
 }
 
-std::vector<std::optional<KvEntry>> Kv::get_many(std::span<const Bytes> keys) const {
+std::vector<Bytes> Kv::keys_of(std::span<const Bytes> keys) const {
   std::vector<Bytes> stored_keys;
   stored_keys.reserve(keys.size());
   for (const Bytes& key : keys) stored_keys.push_back(key_of(key));
-  const PayloadCodec codec(database_);
+  return stored_keys;
+}
+
+std::vector<std::optional<KvEntry>> Kv::get_many(std::span<const Bytes> keys) const {
+  const std::vector<Bytes> stored_keys = keys_of(keys);
   for (;;) {
-    std::vector<std::optional<KvEntry>> found(keys.size());
-    const std::vector<std::optional<Entry>> entries = database_.get(stored_keys);
-    bool is_complete = true;
-    for (std::size_t i = 0; i < keys.size() && is_complete; ++i) {
-      if (!entries[i]) continue;
-      std::optional<Payload> value = codec.load(PayloadCodec::parse_bare(entries[i]->value), *entries[i]);
-      is_complete = value.has_value();
-      if (value)
-        found[i] = KvEntry{keys[i], std::move(*value), entries[i]->version, entries[i]->expires_at_ms};
-    }
-    if (is_complete) return found;
+    auto found = load_all(PayloadCodec(database_), keys, database_.get(stored_keys), SIZE_MAX);
+    if (found) return std::move(*found);
+  }
+}
+
+std::vector<std::optional<KvEntry>> Kv::get_page(std::span<const Bytes> keys) const {
+  const std::vector<Bytes> stored_keys = keys_of(keys);
+  for (;;) {
+    auto found =
+        load_all(PayloadCodec(database_), keys, database_.get_page(stored_keys), limits::kAnswerBytes);
+    if (found) return std::move(*found);
   }
 }
 

@@ -14,6 +14,8 @@
 #include <tuple>
 
 #include "holdfast/error.h"
+#include "services/base64.h"
+#include "services/keys.h"
 #include "services/lifecycle_sources.h"
 
 namespace holdfast {
@@ -26,6 +28,32 @@ constexpr std::size_t kEntriesPerRead = 32;
 bool matches(View pattern, View type) {
   if (pattern.ends_with('*')) return type.starts_with(pattern.substr(0, pattern.size() - 1));
   return pattern == type;
+}
+
+/// Behind the change of `key` in the commit `seq` of a history.
+struct Place {
+  std::uint64_t history = 0;
+  Seq seq = 0;
+  Bytes key;
+
+  Bytes token() const { return number_segment(history) + "-" + number_segment(seq) + "-" + to_base64(key); }
+  static Place parse(View token);
+};
+
+constexpr std::size_t kNumberDigits = 16;
+
+Place Place::parse(View token) {
+  const auto is_number = [](View digits) {
+    return digits.size() == kNumberDigits && digits.find_first_not_of("0123456789abcdef") == View::npos;
+  };
+  const View history = token.substr(0, kNumberDigits);
+  const View seq = token.substr(std::min(kNumberDigits + 1, token.size()), kNumberDigits);
+  const View key = token.substr(std::min(2 * kNumberDigits + 2, token.size()));
+  const std::optional<Bytes> bytes = from_base64(key);
+  const bool is_token = is_number(history) && is_number(seq) && bytes && segment_number(seq) > 0 &&
+                        token == Bytes(history) + "-" + Bytes(seq) + "-" + Bytes(key);
+  if (is_token) return {segment_number(history), segment_number(seq), *bytes};
+  throw Error(Code::invalid_argument, "what a Lifecycle is to begin behind is no token of a lifecycle event");
 }
 
 void validate_pattern(View pattern) {
@@ -126,27 +154,39 @@ class LifecycleSubscription::Hub {
 /// Follows the change log and tells the hub.
 class Lifecycle::Follower {
  public:
-  Follower(Database database, std::vector<LifecycleSource> sources, LifecycleSubscription::Hub& hub)
+  Follower(Database database, std::vector<LifecycleSource> sources, const Bytes& after,
+           LifecycleSubscription::Hub& hub)
       : database_(std::move(database)),
         sources_(std::move(sources)),
         hub_(hub),
+        is_behind_(!after.empty()),
         since_(database_.position()),
-        watch_(database_.watch(Range::all(), since_)),
-        thread_([this] { run(); }) {}
+        watch_(database_.watch(Range::all(), since_)) {
+    const Place begin = after.empty() ? Place{since_.history, since_.seq + 1, {}} : Place::parse(after);
+    token_ = begin.token();
+    since_ = {begin.history, begin.seq - 1};
+    told_through_ = {begin.seq, begin.key};
+  }
 
   ~Follower() {
     is_stopped_ = true;
     watch_.cancel();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
   Follower(const Follower&) = delete;
   Follower& operator=(const Follower&) = delete;
 
+  const Bytes& token() const { return token_; }
+  /// Called when there is a handler. Idempotent.
+  void start() {
+    std::call_once(started_, [this] { thread_ = std::thread([this] { run(); }); });
+  }
+
  private:
   void run() {
-    while (!is_stopped_) {
+    for (bool is_due = is_behind_; !is_stopped_; is_due = false) {
       try {
-        is_behind_ |= watch_.next({}).has_value();
+        if (!is_due) is_behind_ |= watch_.next({}).has_value();
       } catch (const Error& error) {
         hub_.report(error, true);
         return;
@@ -233,6 +273,7 @@ class Lifecycle::Follower {
       if (!event) continue;
       event->prefix = item.source->prefix;
       event->seq = item.change->version;
+      event->token = Place{since_.history, item.change->version, item.change->key}.token();
       tell(std::move(*event));
     }
   }
@@ -264,6 +305,7 @@ class Lifecycle::Follower {
                          event.prefix == pruned_->prefix && event.seq == pruned_->seq;
     if (is_same) {
       pruned_->count += event.count;
+      pruned_->token = std::move(event.token);
       return;
     }
     tell_pruned();
@@ -284,27 +326,34 @@ class Lifecycle::Follower {
   LifecycleSubscription::Hub& hub_;
   std::atomic<bool> is_stopped_{false};
   /// Whether there may be changes that were not told.
-  bool is_behind_ = false;
+  bool is_behind_;
   Position since_;
+  Bytes token_;
   /// The change that was told last, where reading failed in the middle of a page.
   std::tuple<Seq, Bytes> told_through_{0, {}};
   /// Keys whose deletion was told since the present was last reached.
   std::set<Bytes> erased_;
   std::optional<LifecycleEvent> pruned_;
   Watch watch_;
+  std::once_flag started_;
   std::thread thread_;
 };
 
 Lifecycle::Lifecycle(Database database, LifecycleOptions options)
     : hub_(std::make_shared<LifecycleSubscription::Hub>(std::move(options.on_error))),
-      follower_(std::make_unique<Follower>(std::move(database), lifecycle_sources(options), *hub_)) {}
+      follower_(std::make_unique<Follower>(std::move(database), lifecycle_sources(options), options.after,
+                                           *hub_)) {}
 
 Lifecycle::~Lifecycle() = default;
 
 LifecycleSubscription Lifecycle::on(View pattern, LifecycleHandler handler) {
   validate_pattern(pattern);
-  return {hub_, hub_->add(pattern, std::move(handler))};
+  LifecycleSubscription subscription(hub_, hub_->add(pattern, std::move(handler)));
+  follower_->start();
+  return subscription;
 }
+
+const Bytes& Lifecycle::token() const { return follower_->token(); }
 
 LifecycleSubscription::LifecycleSubscription(std::shared_ptr<Hub> hub, std::uint64_t id)
     : hub_(std::move(hub)), id_(id) {}

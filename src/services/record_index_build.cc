@@ -33,6 +33,18 @@ RecordIndexState public_state(State state) {
 
 }  // namespace
 
+View name(RecordIndexState state) {
+  switch (state) {
+    case RecordIndexState::building:
+      return "building";
+    case RecordIndexState::ready:
+      return "ready";
+    case RecordIndexState::failed:
+      return "failed";
+  }
+  return "";
+}
+
 RecordIndexes::RecordIndexes(Database database, Bytes prefix)
     : database_(std::move(database)), prefix_(std::move(prefix)) {}
 

@@ -71,6 +71,28 @@ std::optional<Record> Records::get(Transaction& transaction, View key) const {
   return envelope->record(key, PayloadCodec(database_).load_in_transaction(envelope->payload));
 }
 
+std::vector<std::optional<Record>> Records::get_page(std::span<const Bytes> keys) const {
+  std::vector<Bytes> stored_keys;
+  stored_keys.reserve(keys.size());
+  for (const Bytes& key : keys) stored_keys.push_back(key_of(key));
+  const auto load_all = [&](std::span<const std::optional<Entry>> entries) {
+    std::vector<std::optional<Record>> records;
+    std::size_t size_bytes = 0;
+    for (std::size_t i = 0; i < entries.size() && size_bytes < limits::kAnswerBytes; ++i) {
+      records.emplace_back();
+      if (!entries[i]) continue;
+      records.back() = load(keys[i], *entries[i]);
+      // It has changed since: read all of them again.
+      if (!records.back()) return std::optional<std::vector<std::optional<Record>>>();
+      size_bytes += records.back()->value.size_bytes();
+    }
+    return std::optional(std::move(records));
+  };
+  for (;;) {
+    if (auto records = load_all(database_.get_page(stored_keys))) return std::move(*records);
+  }
+}
+
 std::optional<std::uint64_t> Records::put(View key, const Payload& value, const RecordPutOptions& options) {
   return database_.transact([&](Transaction& transaction) { return put(transaction, key, value, options); });
 }

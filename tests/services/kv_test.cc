@@ -292,5 +292,26 @@ TEST_P(KvTest, changes_in_a_transaction_are_one_commit_or_none) {
   EXPECT_EQ(kv().get("a")->value.size_bytes(), 300'002u);
 }
 
+TEST_P(KvTest, a_page_of_many_ends_by_bytes_and_is_complete_in_all) {
+  std::vector<Bytes> keys;
+  for (int i = 0; i < 6; ++i) {
+    keys.push_back("key " + std::to_string(i));
+    if (i != 1) kv().set(keys.back(), Payload(Bytes(3'000'000, static_cast<char>('a' + i))));
+  }
+  std::size_t done = 0;
+  std::vector<std::size_t> pages;
+  while (done < keys.size()) {
+    const auto page = kv().get_page(std::span(keys).subspan(done));
+    ASSERT_FALSE(page.empty());
+    for (const auto& entry : page) {
+      EXPECT_EQ(entry.has_value(), done != 1);
+      EXPECT_EQ(entry ? entry->value : Payload(), kv().get(keys[done]).value_or(KvEntry{}).value);
+      ++done;
+    }
+    pages.push_back(page.size());
+  }
+  EXPECT_EQ(pages, (std::vector<std::size_t>{4, 2}));
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <tuple>
 
 #include "engine/engine_test_support.h"
 #include "holdfast/blobs.h"
@@ -462,6 +463,77 @@ TEST_P(LifecycleTest, may_outlive_its_store_and_be_outlived_by_its_subscriptions
   subscription.remove();
 }
 
+// ---- Going on later
+
+using Told = std::tuple<Seq, Bytes, Bytes>;
+
+std::vector<Told> summary_of(const std::vector<LifecycleEvent>& events) {
+  std::vector<Told> told;
+  for (const LifecycleEvent& event : events) {
+    told.emplace_back(event.seq, event.type, event.type == "event:append" ? event.id : event.key);
+  }
+  return told;
+}
+
+TEST_P(LifecycleTest, goes_on_behind_any_event_without_a_gap_or_a_repeat) {
+  Bytes begin;
+  std::vector<LifecycleEvent> all;
+  {
+    Lifecycle lifecycle(database());
+    begin = lifecycle.token();
+    Listener listener;
+    const LifecycleSubscription subscription = lifecycle.on("*", listener.handler());
+    kv().set("first", 1);
+    database().transact([&](Transaction& transaction) {
+      kv().set(transaction, "a/b", 1);
+      kv().set(transaction, Bytes("a\0\xff", 3), 2);
+      events().append(transaction, "s", 3);
+      events().append(transaction, "s", 4);
+      Records(database()).put(transaction, "r", 5);
+    });
+    kv().set("last", 1);
+    set_end();
+    all = listener.until_end();
+  }
+  ASSERT_EQ(all.size(), 7u);
+  std::vector<Bytes> places{begin};
+  for (const LifecycleEvent& event : all) places.push_back(event.token);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    LifecycleOptions options;
+    options.after = places[i];
+    Lifecycle lifecycle(database(), options);
+    EXPECT_EQ(lifecycle.token(), places[i]);
+    Listener listener;
+    const LifecycleSubscription subscription = lifecycle.on("*", listener.handler());
+    std::vector<Told> expected = summary_of(all);
+    expected.erase(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(i));
+    EXPECT_EQ(summary_of(listener.until_end()), expected) << i;
+  }
+}
+
+TEST_P(LifecycleTest, who_began_before_the_first_commit_goes_on_with_it) {
+  const Bytes begin = Lifecycle(database()).token();
+  kv().set("first", 1);
+  set_end();
+  LifecycleOptions options;
+  options.after = begin;
+  Lifecycle lifecycle(database(), options);
+  Listener listener;
+  const LifecycleSubscription subscription = lifecycle.on("*", listener.handler());
+  EXPECT_EQ(types_of(listener.until_end()), std::vector<Bytes>{"kv:set"});
+}
+
+TEST_P(LifecycleTest, what_is_no_token_is_refused) {
+  const Bytes good = Lifecycle(database()).token();
+  for (const Bytes& token : {Bytes("x"), good + "!", good.substr(1), "0" + good, good.substr(0, 33),
+                             Bytes("0000000000000000-0000000000000000-")}) {
+    LifecycleOptions options;
+    options.after = token;
+    EXPECT_EQ(code_of([&] { const Lifecycle lifecycle(database(), options); }), Code::invalid_argument)
+        << token;
+  }
+}
+
 // ---- On a store whose calls fail, and in several processes
 
 TEST(LifecycleFailures, what_could_not_be_read_is_told_later_each_once) {
@@ -567,6 +639,30 @@ TEST(LifecycleFailures, processes_on_one_memory_backend_hear_of_one_another) {
   const LifecycleSubscription subscription = lifecycle.on("kv:*", listener.handler());
   Kv(writing->database("db")).set("the first commit of all", 1);
   EXPECT_EQ(listener.until_type("kv:set").size(), 1u);
+}
+
+TEST(LifecycleFailures, a_token_that_the_change_log_no_longer_reaches_is_reported) {
+  TestWorld world;
+  const std::shared_ptr<Store> store = world.open();
+  Database database = store->database("db");
+  Kv kv(database);
+  kv.set("first", 1);
+  const Bytes begin = Lifecycle(database).token();
+  kv.set("missed", 1);
+  database.compact(database.position().seq);
+  std::promise<Code> code;
+  LifecycleOptions options;
+  options.after = begin;
+  options.on_error = [&](const std::exception& error, bool is_last) {
+    EXPECT_FALSE(is_last);
+    code.set_value(dynamic_cast<const Error&>(error).code());
+  };
+  Lifecycle lifecycle(database, options);
+  Listener listener;
+  const LifecycleSubscription subscription = lifecycle.on("*", listener.handler());
+  EXPECT_EQ(code.get_future().get(), Code::compacted);
+  kv.set("end", 1);
+  EXPECT_TRUE(listener.until_end().empty()) << "it goes on with what comes";
 }
 
 }  // namespace

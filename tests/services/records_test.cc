@@ -334,5 +334,20 @@ TEST_P(RecordsTest, a_typed_view_refuses_records_of_another_form) {
   EXPECT_EQ(code_of([&] { people.list(); }), Code::invalid_argument);
 }
 
+TEST_P(RecordsTest, a_page_of_many_ends_by_bytes_and_is_complete_in_all) {
+  std::vector<Bytes> keys;
+  for (int i = 0; i < 4; ++i) keys.push_back("key " + std::to_string(i));
+  for (const Bytes& key : keys) {
+    if (key != keys[1]) records().put(key, Payload(Bytes(5'000'000, 'x')));
+  }
+  const auto page = records().get_page(keys);
+  ASSERT_EQ(page.size(), 3u);
+  EXPECT_EQ(page[0]->key, keys[0]);
+  EXPECT_EQ(page[0]->version, 1u);
+  EXPECT_FALSE(page[1]);
+  EXPECT_EQ(page[2]->value.size_bytes(), 5'000'002u);
+  EXPECT_EQ(records().get_page(std::span(keys).subspan(3)).size(), 1u);
+}
+
 }  // namespace
 }  // namespace holdfast
