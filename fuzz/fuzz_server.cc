@@ -3,15 +3,18 @@
 //
 // An even first byte: the rest is what comes over the wire. An odd one: the input is made into a request that
 // is well-formed HTTP, so that routes and handlers see most of it.
+#include <atomic>
 #include <boost/beast/_experimental/test/stream.hpp>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "contract/percent.h"
 #include "server/http/connection.h"
-#include "server/percent.h"
 #include "server/router.h"
 #include "server/routes.h"
 #include "server/server.h"
@@ -36,11 +39,25 @@ struct StreamOperations<FuzzStream> {
 
 namespace {
 
-/// Runs everything at once; has no threads for streams.
-class InlineExecutor final : public Executor {
+/// Runs tasks at once, but for streams and uploads: these wait for what the connection does next.
+class FuzzExecutor final : public Executor {
  public:
   void run(std::function<void()> task) override { task(); }
-  bool run_long(std::function<void()>) override { return false; }
+  bool run_long(std::function<void()> task) override {
+    ++running_;
+    threads_.emplace_back([this, task = std::move(task)] {
+      task();
+      --running_;
+    });
+    return true;
+  }
+  bool is_busy() const { return running_ > 0; }
+  /// Frees what has run; nothing is running.
+  void join() { threads_.clear(); }
+
+ private:
+  std::atomic<int> running_{0};
+  std::vector<std::jthread> threads_;
 };
 
 class World {
@@ -52,7 +69,9 @@ class World {
     state_.environment = Environment{}.completed();
     state_.http = &shared_.counters;
     state_.requests = &router_.metrics();
-    shared_.executor = std::make_unique<InlineExecutor>();
+    auto executor = std::make_unique<FuzzExecutor>();
+    executor_ = executor.get();
+    shared_.executor = std::move(executor);
   }
 
   const std::vector<Route>& routes() const { return router_.routes(); }
@@ -67,10 +86,20 @@ class World {
       client.close_remote();
       std::make_shared<Connection<FuzzStream>>(loop, std::move(stream), "127.0.0.1")->start();
     }
+    // An upload ends with what the client has sent, a stream of events does not.
     loop.context.poll();
+    for (int turns = 0; executor_->is_busy() && turns < 200; ++turns) {
+      std::this_thread::yield();
+      loop.context.poll();
+    }
     client.close();
     loop.context.poll();
     loop.abort();
+    while (executor_->is_busy()) {
+      std::this_thread::yield();
+      loop.context.poll();
+    }
+    executor_->join();
     loop.context.poll();
     return std::string(client.str());
   }
@@ -80,6 +109,7 @@ class World {
   ServerState state_;
   Router router_{state_, all_routes(), nullptr};
   HttpShared shared_{HttpLimits{}, router_, Environment{}};
+  FuzzExecutor* executor_ = nullptr;  ///< of shared_
 };
 
 /// Takes words off the input.

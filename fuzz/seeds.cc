@@ -118,6 +118,23 @@ void add_requests(Corpus& corpus) {
   add("POST " + database + "/events/s/batch", "", R"({"events":[{"value":1},{"bytes_base64":"/w=="}]})");
   add("POST " + database + "/records", "", R"({"records":[{"key":"a","value":{"age":36}}]})");
   add("GET " + database + "/records?path=%2Fage&equals=36", "", "");
+  add("POST " + database + "/kv-get", "", R"({"keys":["a","b"]})");
+  add("POST " + database + "/records-get", "", R"({"keys_base64":["YQ=="]})");
+  add("PUT " + database + "/record-indexes/by_age", "", R"({"path":"/age","unique":true})");
+  add("GET " + database + "/record-indexes/by_age/records?at_least=3&below=%22x%22&limit=2&reverse=true", "",
+      "");
+  add("GET " + database + "/record-indexes/by_age/records?starts_with=a&cursor=AAAA", "", "");
+  add("DELETE " + database + "/record-indexes/by_age", "", "");
+  add("GET " + database + "/lifecycle?types=kv:*",
+      "Last-Event-ID: 0000000000000001-0000000000000002-a3YvYQ==\r\n", "");
+  add("GET " + database + "/events/s/subscribe?after=0000000000000001-0000", "", "");
+  add("PUT " + database + "/events/s/retention", "", R"({"max_age_ms":1,"max_count":2})");
+  add("PUT " + database + "/blobs/b", "Content-Type: text/plain\r\nHoldfast-Metadata: {\"a\":1}\r\n",
+      "bytes");
+  add("GET " + database + "/blobs/b", "Range: bytes=1-2\r\n", "");
+  add("POST " + database + "/tables/t/get", "", R"({"keys":["k"]})");
+  add("POST " + database + "/tables/t/records", "", R"({"records":[{"key":"k","value":{"a":[1]}}]})");
+  add("PUT " + database + "/dictionaries/d", "", R"({"deflate":{"name":"n"}})");
   add("PUT " + database + "/tables/t/records/k", "Content-Type: application/json\r\n", R"({"a":1})");
   corpus.add(std::string(1, '\0') + "PUT " + database + "/entries/k" + host +
              "Transfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nTrailer: t\r\n\r\n");

@@ -42,6 +42,13 @@ void print_payload(Context& context, const Payload& payload) {
   if (context.out().options().is_terminal && !payload.text().ends_with('\n')) context.out().raw("\n");
 }
 
+void show_one(Context& context, std::vector<std::string> columns, std::vector<Cell> cells,
+              const Payload& payload) {
+  if (!context.out().options().json) return print_payload(context, payload);
+  context.out().table(std::move(columns));
+  context.out().row(std::move(cells));
+}
+
 std::vector<Argument> list_arguments(const std::string& what) {
   return {{.name = "PREFIX", .help = "only " + what + " that start with this"},
           {"--limit", "at most so many; 0: all", Kind::number, "COUNT", "100"},

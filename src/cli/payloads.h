@@ -22,6 +22,9 @@ Payload payload_of(const Arguments& arguments);
 Cell payload_cell(const Payload& payload);
 /// The payload alone: a document's text, or the bytes.
 void print_payload(Context& context, const Payload& payload);
+/// One item that has a payload: with --json as a row of all its columns, else the payload alone.
+void show_one(Context& context, std::vector<std::string> columns, std::vector<Cell> cells,
+              const Payload& payload);
 
 /// --limit, --reverse and PREFIX.
 std::vector<Argument> list_arguments(const std::string& what);

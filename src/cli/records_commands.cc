@@ -42,12 +42,7 @@ std::vector<Cell> cells_of(const Record& record) {
 int get(Context& context, const Arguments& arguments) {
   const std::optional<Record> record = records_of(context, arguments).get(arguments.text("KEY"));
   if (!record) no_such_record();
-  if (context.out().options().json) {
-    context.out().table(names());
-    context.out().row(cells_of(*record));
-  } else {
-    print_payload(context, record->value);
-  }
+  show_one(context, names(), cells_of(*record), record->value);
   return kExitSuccess;
 }
 
@@ -115,23 +110,11 @@ int drop_index(Context& context, const Arguments& arguments) {
   return kExitSuccess;
 }
 
-const char* state_text(RecordIndexState state) {
-  switch (state) {
-    case RecordIndexState::building:
-      return "building";
-    case RecordIndexState::ready:
-      return "ready";
-    case RecordIndexState::failed:
-      return "failed";
-  }
-  return "";
-}
-
 int list_indexes(Context& context, const Arguments& arguments) {
   context.out().table({"index", "path", "unique", "state"});
   for (const RecordIndex& index : records_of(context, arguments).indexes()) {
     context.out().row({Cell::bytes(index.name), Cell::bytes(index.path), Cell::boolean(index.unique),
-                       Cell::text(state_text(index.state))});
+                       Cell::text(std::string(name(index.state)))});
   }
   return kExitSuccess;
 }

@@ -45,12 +45,7 @@ int get(Context& context, const Arguments& arguments) {
   const Tables tables = tables_of(context, arguments);
   const std::optional<TableRecord> record = tables.get(arguments.text("TABLE"), arguments.text("KEY"));
   if (!record) no_such_record();
-  if (context.out().options().json) {
-    context.out().table(names());
-    context.out().row(cells_of(*record));
-  } else {
-    print_payload(context, record->value);
-  }
+  show_one(context, names(), cells_of(*record), record->value);
   return kExitSuccess;
 }
 

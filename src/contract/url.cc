@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "contract/assert.h"
+#include "contract/percent.h"
 
 namespace holdfast {
 namespace {
@@ -20,55 +21,25 @@ std::string joined(std::span<const std::string> words) {
 
 bool is_lower_letter(char c) { return c >= 'a' && c <= 'z'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_unreserved(char c) {
-  return is_lower_letter(c) || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '.' || c == '_' ||
-         c == '~';
-}
-
-int hex_value(char c) {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 /// `part` begins at byte `offset` of the URL, which is how a message can say where without saying what.
 std::string decoded(View part, std::size_t offset) {
+  const auto where = [&](std::size_t at) {
+    return " at byte " + std::to_string(offset + at + 1) + " of the store URL";
+  };
   std::string text;
   text.reserve(part.size());
   for (std::size_t i = 0; i < part.size(); ++i) {
-    const std::string where = " at byte " + std::to_string(offset + i + 1) + " of the store URL";
-    char c = part[i];
-    if (c == '#') refuse("a '#'" + where + "; a store URL has no fragment, write %23");
-    if (c == '%') {
-      const int high = i + 1 < part.size() ? hex_value(part[i + 1]) : -1;
-      const int low = i + 2 < part.size() ? hex_value(part[i + 2]) : -1;
-      if (high < 0 || low < 0) {
-        refuse("a '%' without two hexadecimal digits" + where + "; write %25 for the character itself");
-      }
-      c = static_cast<char>(high * 16 + low);
-      i += 2;
+    const std::size_t size = part[i] == '%' ? 3 : 1;
+    if (part[i] == '#') refuse("a '#'" + where(i) + "; a store URL has no fragment, write %23");
+    const std::optional<Bytes> character = percent_decoded(part.substr(i, size), false);
+    if (!character) {
+      refuse("a '%' without two hexadecimal digits" + where(i) + "; write %25 for the character itself");
     }
-    if (c == '\0') refuse("a NUL byte" + where);
-    text += c;
+    if (character->front() == '\0') refuse("a NUL byte" + where(i));
+    text += *character;
+    i += size - 1;
   }
   return text;
-}
-
-std::string encoded(View text, bool is_path) {
-  static constexpr char kDigits[] = "0123456789ABCDEF";
-  std::string result;
-  for (const char c : text) {
-    if (is_unreserved(c) || (is_path && c == '/')) {
-      result += c;
-    } else {
-      const auto byte = static_cast<unsigned char>(c);
-      result += '%';
-      result += kDigits[byte >> 4];
-      result += kDigits[byte & 15];
-    }
-  }
-  return result;
 }
 
 /// The names before the colon, outermost layer first and the scheme last.
@@ -195,10 +166,10 @@ std::string Url::text() const {
   for (const std::string& layer : layers) result += layer + "+";
   result += scheme + ":";
   if (!authority.empty() || path.starts_with('/')) result += "//" + authority;
-  result += encoded(path, true);
+  result += percent_encoded(path, true);
   char separator = '?';
   for (const auto& [name, value] : options) {
-    result += separator + encoded(name, false) + "=" + encoded(value, false);
+    result += separator + percent_encoded(name) + "=" + percent_encoded(value);
     separator = '&';
   }
   return result;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <tuple>
 
+#include "contract/commit_each.h"
 #include "contract/head.h"
 #include "layers/due_bound.h"
 #include "layers/places.h"
@@ -85,16 +86,7 @@ class PerDatabaseBackend final : public Backend {
   }
 
   void commit(std::span<Group> groups) override {
-    for (Group& group : groups) {
-      group.outcomes.clear();
-      group.error.reset();
-      try {
-        commit_one(group);
-      } catch (const Error& error) {
-        group.outcomes.clear();
-        group.error = error;
-      }
-    }
+    commit_each(groups, [this](Group& group) { commit_one(group); });
   }
 
   bool fence(View database, const Fence& expected, const Fence& next, Deadline deadline) override {

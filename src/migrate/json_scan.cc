@@ -1,6 +1,6 @@
 #include "migrate/json_scan.h"
 
-#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "services/json_text.h"
@@ -11,53 +11,7 @@ namespace {
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-int hex_value(char c) {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::uint32_t four_digits(View text, std::size_t at) {
-  std::uint32_t unit = 0;
-  for (std::size_t i = 0; i < 4; ++i) unit = unit * 16 + static_cast<std::uint32_t>(hex_value(text[at + i]));
-  return unit;
-}
-
-void append_utf8(Bytes& out, std::uint32_t point) {
-  if (point < 0x80) {
-    out += static_cast<char>(point);
-  } else if (point < 0x800) {
-    out += static_cast<char>(0xC0 | (point >> 6));
-    out += static_cast<char>(0x80 | (point & 0x3F));
-  } else if (point < 0x10000) {
-    out += static_cast<char>(0xE0 | (point >> 12));
-    out += static_cast<char>(0x80 | ((point >> 6) & 0x3F));
-    out += static_cast<char>(0x80 | (point & 0x3F));
-  } else {
-    out += static_cast<char>(0xF0 | (point >> 18));
-    out += static_cast<char>(0x80 | ((point >> 12) & 0x3F));
-    out += static_cast<char>(0x80 | ((point >> 6) & 0x3F));
-    out += static_cast<char>(0x80 | (point & 0x3F));
-  }
-}
-
-char simple_escape(char letter) {
-  switch (letter) {
-    case 'b':
-      return '\b';
-    case 'f':
-      return '\f';
-    case 'n':
-      return '\n';
-    case 'r':
-      return '\r';
-    case 't':
-      return '\t';
-    default:
-      return letter;
-  }
-}
+bool is_hex_digit(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
 }  // namespace
 
@@ -106,7 +60,7 @@ View JsonScanner::string() {
     if (text_[at_] == 'u') {
       for (int i = 0; i < 4; ++i) {
         if (++at_ == text_.size()) fail("the text ends too early");
-        if (hex_value(text_[at_]) < 0) fail("an unknown escape in a string");
+        if (!is_hex_digit(text_[at_])) fail("an unknown escape in a string");
       }
     } else if (View("\"\\/bfnrt").find(text_[at_]) == View::npos) {
       fail("an unknown escape in a string");
@@ -201,31 +155,9 @@ View JsonScanner::value() {
 }
 
 std::optional<Bytes> json_string_content(View quoted) {
-  const View text = quoted.substr(1, quoted.size() - 2);
-  Bytes content;
-  content.reserve(text.size());
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] != '\\') {
-      const View plain = text.substr(at, text.find('\\', at) - at);
-      content += plain;
-      at += plain.size() - 1;
-    } else if (text[++at] != 'u') {
-      content += simple_escape(text[at]);
-    } else {
-      std::uint32_t point = four_digits(text, at + 1);
-      at += 4;
-      if (point >= 0xDC00 && point < 0xE000) return std::nullopt;
-      if (point >= 0xD800 && point < 0xDC00) {
-        if (text.substr(at + 1, 2) != "\\u") return std::nullopt;
-        const std::uint32_t low = four_digits(text, at + 3);
-        if (low < 0xDC00 || low >= 0xE000) return std::nullopt;
-        point = 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
-        at += 6;
-      }
-      append_utf8(content, point);
-    }
-  }
-  return content;
+  bool has_half_pair = false;
+  Bytes content = decoded_json_string(quoted, &has_half_pair);
+  return has_half_pair ? std::nullopt : std::optional(std::move(content));
 }
 
 }  // namespace holdfast

@@ -70,6 +70,9 @@ std::vector<Setting> make_settings() {
           "drain_timeout_ms", 0, kHourMs, [](auto& c) -> auto& { return c.drain_timeout; },
           "how long requests in flight may take to finish when the server stops"),
       number(
+          "prune_interval_ms", 0, 24 * kHourMs, [](auto& c) -> auto& { return c.prune_interval; },
+          "how often event streams are pruned by their retention; 0: never"),
+      number(
           "request_timeout_ms", 100, kHourMs, [](auto& c) -> auto& { return c.limits.request_timeout; },
           "for a request's head, and for each further 256 KiB in either direction"),
       number(
@@ -84,7 +87,7 @@ std::vector<Setting> make_settings() {
       number(
           "max_buffered_bytes", 1 << 20, std::int64_t{1} << 40,
           [](auto& c) -> auto& { return c.limits.buffered_bytes; },
-          "of all request bodies in memory together"),
+          "of all large request and response bodies in memory together"),
       number(
           "max_streams", 1, 10'000, [](auto& c) -> auto& { return c.limits.streams; },
           "event streams and uploads at one time; each takes a thread"),

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "contract/percent.h"
 #include "holdfast/environment.h"
 #include "holdfast/error.h"
 #include "server/http/head.h"
-#include "server/percent.h"
 #include "server/status.h"
 
 namespace holdfast::server {

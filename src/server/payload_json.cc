@@ -3,8 +3,10 @@
 #include <charconv>
 
 #include "contract/assert.h"
+#include "holdfast/limits.h"
 #include "server/http/head.h"
 #include "server/openapi.h"
+#include "server/routes.h"
 #include "server/status.h"
 
 namespace holdfast::server {
@@ -40,7 +42,7 @@ std::size_t end_of_value(View text, std::size_t at) {
   return at;
 }
 
-/// The parts between the outer brackets, at commas.
+/// The parts between the outer brackets, at commas: the texts of an array's elements.
 std::vector<View> parts_of(View text) {
   text = trimmed(text);
   HOLDFAST_ASSERT(text.size() >= 2);
@@ -53,6 +55,20 @@ std::vector<View> parts_of(View text) {
     at = end + 1;
   }
   return parts;
+}
+
+/// The texts of an object's members by name.
+std::vector<std::pair<std::string, View>> raw_members(View text) {
+  std::vector<std::pair<std::string, View>> members;
+  for (const View part : parts_of(text)) {
+    // The name is a string, so its end is the first quote that is not escaped.
+    std::size_t quote = 1;
+    while (part[quote] != '"') quote += part[quote] == '\\' ? 2 : 1;
+    const std::size_t colon = part.find(':', quote);
+    members.emplace_back(Json::parse(part.substr(0, quote + 1)).get<std::string>(),
+                         trimmed(part.substr(colon + 1)));
+  }
+  return members;
 }
 
 }  // namespace
@@ -69,21 +85,6 @@ void set_payload_body(Response& response, const Payload& payload) {
   response.body = payload.text();
 }
 
-std::vector<View> raw_elements(View text) { return parts_of(text); }
-
-std::vector<std::pair<std::string, View>> raw_members(View text) {
-  std::vector<std::pair<std::string, View>> members;
-  for (const View part : parts_of(text)) {
-    // The name is a string, so its end is the first quote that is not escaped.
-    std::size_t quote = 1;
-    while (part[quote] != '"') quote += part[quote] == '\\' ? 2 : 1;
-    const std::size_t colon = part.find(':', quote);
-    members.emplace_back(Json::parse(part.substr(0, quote + 1)).get<std::string>(),
-                         trimmed(part.substr(colon + 1)));
-  }
-  return members;
-}
-
 Payload payload_of_members(View object_text, const std::string& where) {
   std::optional<View> value;
   std::optional<View> bytes;
@@ -98,6 +99,60 @@ Payload payload_of_members(View object_text, const std::string& where) {
   const Json encoded = Json::parse(*bytes);
   if (!encoded.is_string()) refuse_request("\"bytes_base64\" of " + where + " is not a string");
   return Payload::bytes(from_base64(encoded.get_ref<const std::string&>(), "\"bytes_base64\" of " + where));
+}
+
+namespace {
+
+/// Calls take(fields, payload, where) for each element.
+template <class F>
+void read_payloads(const Call& call, const char* member, std::size_t limit,
+                   std::initializer_list<const char*> known_bytes, F take) {
+  const Json body = call.json_body();
+  const Json& elements = Fields(body, "the body", {member}).array(member, limit);
+  View elements_text;
+  for (const auto& [name, text] : raw_members(call.request->body)) {
+    if (name == member) elements_text = text;
+  }
+  const std::vector<View> texts = parts_of(elements_text);
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    const std::string where = "element " + std::to_string(i) + " of \"" + member + "\"";
+    const Fields fields(elements[i], where, {"value", "bytes_base64"}, known_bytes);
+    take(fields, payload_of_members(texts[i], where));
+  }
+}
+
+}  // namespace
+
+std::vector<std::pair<Bytes, Payload>> keyed_payloads_of_body(const Call& call, const char* member,
+                                                              std::size_t limit) {
+  std::vector<std::pair<Bytes, Payload>> pairs;
+  read_payloads(call, member, limit, {"key"}, [&](const Fields& fields, Payload payload) {
+    pairs.emplace_back(fields.bytes("key"), std::move(payload));
+  });
+  return pairs;
+}
+
+std::vector<Payload> payloads_of_body(const Call& call, const char* member, std::size_t limit) {
+  std::vector<Payload> payloads;
+  read_payloads(call, member, limit, {},
+                [&](const Fields&, Payload payload) { payloads.push_back(std::move(payload)); });
+  return payloads;
+}
+
+std::vector<Bytes> keys_of_body(const Call& call) {
+  const Json body = call.json_body();
+  const Fields fields(body, "the body", {"keys", "keys_base64"});
+  if (fields.has("keys") == fields.has("keys_base64")) {
+    refuse_request("the body has either \"keys\" or \"keys_base64\"");
+  }
+  const bool is_text = fields.has("keys");
+  std::vector<Bytes> keys;
+  for (const Json& key : fields.array(is_text ? "keys" : "keys_base64", limits::kReadGets)) {
+    if (!key.is_string()) refuse_request("a key is not a string");
+    const auto& text = key.get_ref<const std::string&>();
+    keys.push_back(is_text ? text : from_base64(text, "a key"));
+  }
+  return keys;
 }
 
 std::string with_payload(const Json& object, const Payload& payload) {
@@ -150,6 +205,34 @@ Response listing_response(std::span<const std::string> items, const Bytes& curso
   if (!cursor.empty()) body.append(",\"cursor\":\"").append(base64url(cursor)).append("\"");
   body += "}\n";
   return response;
+}
+
+Response page_response(std::span<const std::string> items, std::size_t asked) {
+  Response response = listing_response(items, {});
+  if (items.size() == asked) return response;
+  response.body.resize(response.body.size() - 2);
+  response.body += ",\"left\":" + std::to_string(asked - items.size()) + "}\n";
+  return response;
+}
+
+void describe_page(Route& route, Json item) {
+  route.body_limit_bytes = kJsonBodyBytes;
+  route.body =
+      Body{"application/json",
+           object_schema(
+               {{"keys", array_schema(text_schema())}, {"keys_base64", array_schema(text_schema())}}, {}),
+           "Up to 1,000 keys, all as text or all in base64."};
+  route.answers = {
+      {200,
+       "In the order of the keys, null for those that are not there, all of one snapshot. When the values "
+       "come to "
+       "8 MiB the answer ends: left is the number of keys at the end of the list that are to be asked for "
+       "again.",
+       "application/json",
+       object_schema(
+           {{"items", array_schema({{"oneOf", Json::array({std::move(item), {{"type", "null"}}})}})},
+            {"left", integer_schema(1)}},
+           {"items"})}};
 }
 
 Json listing_schema(Json item) {

@@ -19,11 +19,16 @@ Payload payload_of_body(const Call& call);
 /// The payload as the whole body.
 void set_payload_body(Response& response, const Payload& payload);
 
-/// The texts of an array's elements, and of an object's members by name. `text` is JSON of that kind.
-std::vector<View> raw_elements(View text);
-std::vector<std::pair<std::string, View>> raw_members(View text);
 /// The payload in an object's members: "value", any JSON, or "bytes_base64". Throws invalid_argument.
 Payload payload_of_members(View object_text, const std::string& where);
+/// The elements of the body's array `member`, each an object of a key ("key" or "key_base64") and a payload,
+/// at most `limit`. The body has no other member.
+std::vector<std::pair<Bytes, Payload>> keyed_payloads_of_body(const Call& call, const char* member,
+                                                              std::size_t limit);
+/// The payloads of such an array whose elements have no key.
+std::vector<Payload> payloads_of_body(const Call& call, const char* member, std::size_t limit);
+/// The body's array "keys", or "keys_base64", of at most 1,000.
+std::vector<Bytes> keys_of_body(const Call& call);
 /// An object with the payload in place of its member "value" or "bytes_base64".
 std::string with_payload(const Json& object, const Payload& payload);
 
@@ -37,6 +42,13 @@ ListOptions list_options_of(const Call& call, bool has_prefix = true);
 /// {"items": [...], "cursor": "..."}: the items are JSON texts.
 Response listing_response(std::span<const std::string> items, const Bytes& cursor);
 Json listing_schema(Json item);
+
+// --- many by their keys
+
+/// {"items": [...], "left": n}: an item, or null, for each of the first of `asked` keys; the others are left.
+Response page_response(std::span<const std::string> items, std::size_t asked);
+/// The route's body and answer: a POST that reads. `item` is what describes one that is there.
+void describe_page(Route& route, Json item);
 Bytes cursor_of(const Call& call);
 
 /// If-Match: "version"; nothing if it is not there.

@@ -16,6 +16,7 @@
 #include "holdfast/store.h"
 #include "server/http/http_server.h"
 #include "server/http/message.h"
+#include "server/index_builds.h"
 #include "server/json.h"
 #include "server/tokens.h"
 
@@ -81,6 +82,7 @@ struct ServerState {
   std::atomic<const HttpCounters*> http = nullptr;
   const RequestMetrics* requests = nullptr;
   std::atomic<bool> is_draining{false};
+  IndexBuilds index_builds;
 };
 
 /// A request that matched a route and is allowed: what the handler sees of it.

@@ -6,9 +6,9 @@
 #include <new>
 
 #include "contract/assert.h"
+#include "contract/percent.h"
 #include "contract/url.h"
 #include "server/http/head.h"
-#include "server/percent.h"
 #include "server/status.h"
 
 namespace holdfast::server {

@@ -15,14 +15,12 @@ std::vector<Route> all_routes() {
   add_blob_routes(routes);
   add_event_routes(routes);
   add_record_routes(routes);
+  add_index_routes(routes);
   add_table_routes(routes);
+  add_lifecycle_routes(routes);
 
-  Route document;
-  document.method = "GET";
-  document.pattern = "/openapi.json";
-  document.name = "get_openapi";
-  document.tag = "server";
-  document.summary = "This document.";
+  Route document =
+      make_route("server", "GET", "/openapi.json", "get_openapi", "This document.", Scope::open, {});
   document.answers = {
       {200, "The OpenAPI 3.1 document of this server.", "application/json", {{"type", "object"}}}};
   document.mode = Plan::Mode::quick;

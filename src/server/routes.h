@@ -21,6 +21,8 @@ void add_kv_routes(std::vector<Route>& routes);
 void add_blob_routes(std::vector<Route>& routes);
 void add_event_routes(std::vector<Route>& routes);
 void add_record_routes(std::vector<Route>& routes);
+void add_index_routes(std::vector<Route>& routes);
+void add_lifecycle_routes(std::vector<Route>& routes);
 void add_table_routes(std::vector<Route>& routes);
 
 /// What many routes share.

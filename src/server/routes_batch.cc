@@ -1,6 +1,7 @@
 // Many entries in one request: reads of one snapshot, and commits with checks.
 #include "holdfast/limits.h"
 #include "server/openapi.h"
+#include "server/payload_json.h"
 #include "server/routes.h"
 #include "server/status.h"
 
@@ -65,23 +66,12 @@ Response commit(Call& call) {
 
 Response get_many(Call& call) {
   const Encoding encoding = encoding_of(call);
-  const Json body = call.json_body();
-  const Fields fields(body, "the body", {"keys", "keys_base64"});
-  if (fields.has("keys") == fields.has("keys_base64")) {
-    refuse_request("the body has either \"keys\" or \"keys_base64\"");
+  const std::vector<Bytes> keys = keys_of_body(call);
+  std::vector<std::string> items;
+  for (const std::optional<Entry>& entry : call.database().get_page(keys)) {
+    items.push_back(entry ? json_of(*entry, encoding, false).dump() : "null");
   }
-  const bool is_text = fields.has("keys");
-  std::vector<Bytes> keys;
-  for (const Json& key : fields.array(is_text ? "keys" : "keys_base64", limits::kReadGets)) {
-    if (!key.is_string()) refuse_request("a key is not a string");
-    const auto& text = key.get_ref<const std::string&>();
-    keys.push_back(is_text ? text : from_base64(text, "a key"));
-  }
-  Json items = Json::array();
-  for (const std::optional<Entry>& entry : call.database().get(keys)) {
-    items.push_back(entry ? json_of(*entry, encoding, false) : Json(nullptr));
-  }
-  return json_response({{"items", std::move(items)}});
+  return page_response(items, keys.size());
 }
 
 std::vector<std::pair<std::string, Json>> members(std::initializer_list<const char*> bytes,
@@ -120,13 +110,8 @@ Json batch_schema() {
 }  // namespace
 
 void add_batch_routes(std::vector<Route>& routes) {
-  Route batch;
-  batch.method = "POST";
-  batch.pattern = "/v1/databases/{db}/commit";
-  batch.name = "commit_batch";
-  batch.tag = "entries";
-  batch.summary = "Writes all or nothing, if all checks hold.";
-  batch.scope = Scope::write;
+  Route batch = make_route("entries", "POST", "/v1/databases/{db}/commit", "commit_batch",
+                           "Writes all or nothing, if all checks hold.", Scope::write, commit);
   batch.body_limit_bytes = kJsonBodyBytes;
   batch.body =
       Body{"application/json", batch_schema(),
@@ -135,28 +120,12 @@ void add_batch_routes(std::vector<Route>& routes) {
   batch.answers = {
       {200, "It is committed.", "application/json", object_schema({{"seq", integer_schema()}}, {"seq"})},
       {409, "A check does not hold: failed_check is its index.", "application/json", ref("Error")}};
-  batch.handler = commit;
   routes.push_back(batch);
 
-  Route many;
-  many.method = "POST";
-  many.pattern = "/v1/databases/{db}/get";
-  many.name = "get_entries";
-  many.tag = "entries";
-  many.summary = "Up to 1,000 entries of one snapshot; null for those that are not there.";
-  many.scope = Scope::read;
-  many.body_limit_bytes = kJsonBodyBytes;
+  Route many = make_route("entries", "POST", "/v1/databases/{db}/get", "get_entries",
+                          "Entries by their keys.", Scope::read, get_many);
+  describe_page(many, ref("Entry"));
   many.parameters = {encoding_parameter()};
-  many.body =
-      Body{"application/json",
-           object_schema(
-               {{"keys", array_schema(text_schema())}, {"keys_base64", array_schema(text_schema())}}, {}),
-           "The keys, as text or in base64."};
-  many.answers = {
-      {200, "In the order of the keys.", "application/json",
-       object_schema({{"items", array_schema({{"oneOf", Json::array({ref("Entry"), {{"type", "null"}}})}})}},
-                     {"items"})}};
-  many.handler = get_many;
   routes.push_back(many);
 }
 

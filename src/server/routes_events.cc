@@ -36,19 +36,7 @@ Response append(Call& call) {
 }
 
 Response append_many(Call& call) {
-  const Json body = call.json_body();
-  const Json& events = Fields(body, "the body", {"events"}).array("events", limits::kAppendEvents);
-  View events_text;
-  for (const auto& [name, text] : raw_members(call.request->body)) {
-    if (name == "events") events_text = text;
-  }
-  const std::vector<View> texts = raw_elements(events_text);
-  std::vector<Payload> payloads;
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    const std::string where = "element " + std::to_string(i) + " of \"events\"";
-    static_cast<void>(Fields(events[i], where, {"value", "bytes_base64"}));
-    payloads.push_back(payload_of_members(texts[i], where));
-  }
+  const std::vector<Payload> payloads = payloads_of_body(call, "events", limits::kAppendEvents);
   return json_response({{"ids", Events(call.database()).append_many(call.path("stream"), payloads)}});
 }
 

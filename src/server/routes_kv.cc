@@ -68,35 +68,15 @@ Response list_kv(Call& call) {
 }
 
 Response get_many_kv(Call& call) {
-  const Json body = call.json_body();
-  const Fields fields(body, "the body", {"keys"});
-  std::vector<Bytes> keys;
-  for (const Json& key : fields.array("keys", 1'000)) {
-    if (!key.is_string()) refuse_request("a key is not a string");
-    keys.push_back(key.get<std::string>());
-  }
+  const std::vector<Bytes> keys = keys_of_body(call);
   std::vector<std::string> items;
-  for (const auto& entry : Kv(call.database()).get_many(keys))
+  for (const auto& entry : Kv(call.database()).get_page(keys))
     items.push_back(entry ? text_of(*entry) : "null");
-  return listing_response(items, {});
+  return page_response(items, keys.size());
 }
 
 Response set_many_kv(Call& call) {
-  const Json body = call.json_body();
-  const Fields fields(body, "the body", {"entries"});
-  const Json& entries = fields.array("entries", 1'000);
-  View entries_text;
-  for (const auto& [name, text] : raw_members(call.request->body)) {
-    if (name == "entries") entries_text = text;
-  }
-  const std::vector<View> texts = raw_elements(entries_text);
-  std::vector<std::pair<Bytes, Payload>> pairs;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const std::string where = "element " + std::to_string(i) + " of \"entries\"";
-    const Fields entry(entries[i], where, {"value", "bytes_base64"}, {"key"});
-    pairs.emplace_back(entry.bytes("key"), payload_of_members(texts[i], where));
-  }
-  Kv(call.database()).set_many(pairs);
+  Kv(call.database()).set_many(keyed_payloads_of_body(call, "entries", limits::kReadGets));
   return json_response({{"set", true}});
 }
 
@@ -166,14 +146,9 @@ void add_kv_routes(std::vector<Route>& routes) {
   set_many.answers = {{200, "They are set.", "application/json", set_schema}};
   routes.push_back(set_many);
 
-  Route get_many =
-      make_route("kv", "POST", "/v1/databases/{db}/kv-get", "get_many_kv",
-                 "Up to 1,000 values of one snapshot, in the order of the keys.", Scope::read, get_many_kv);
-  get_many.body_limit_bytes = kJsonBodyBytes;
-  get_many.body =
-      Body{"application/json", object_schema({{"keys", array_schema(text_schema())}}, {"keys"}), "The keys."};
-  get_many.answers = {{200, "null for those that are not there.", "application/json",
-                       listing_schema({{"oneOf", Json::array({item_schema(), {{"type", "null"}}})}})}};
+  Route get_many = make_route("kv", "POST", "/v1/databases/{db}/kv-get", "get_many_kv",
+                              "Values by their keys.", Scope::read, get_many_kv);
+  describe_page(get_many, item_schema());
   routes.push_back(get_many);
 }
 

@@ -2,18 +2,11 @@
 #include "holdfast/records.h"
 #include "server/openapi.h"
 #include "server/payload_json.h"
+#include "server/record_json.h"
 #include "server/routes.h"
 
 namespace holdfast::server {
 namespace {
-
-std::string text_of(const Record& record) {
-  Json json = {{"version", record.version},
-               {"created_at_ms", record.created_at_ms},
-               {"updated_at_ms", record.updated_at_ms}};
-  set_bytes(json, "key", record.key);
-  return with_payload(json, record.value);
-}
 
 Response get_record(Call& call) {
   const auto record = Records(call.database()).get(call.path("key"));
@@ -76,26 +69,23 @@ Response list_records(Call& call) {
                                   .limit = options.limit,
                                   .reverse = options.reverse});
   std::vector<std::string> items;
-  for (const Record& record : listing.items) items.push_back(text_of(record));
+  for (const Record& record : listing.items) items.push_back(record_text(record));
   return listing_response(items, listing.cursor);
 }
 
 Response put_many_records(Call& call) {
-  const Json body = call.json_body();
-  const Json& records = Fields(body, "the body", {"records"}).array("records", limits::kManyRecords);
-  View records_text;
-  for (const auto& [name, text] : raw_members(call.request->body)) {
-    if (name == "records") records_text = text;
-  }
-  const std::vector<View> texts = raw_elements(records_text);
-  std::vector<std::pair<Bytes, Payload>> pairs;
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    const std::string where = "element " + std::to_string(i) + " of \"records\"";
-    const Fields record(records[i], where, {"value", "bytes_base64"}, {"key"});
-    pairs.emplace_back(record.bytes("key"), payload_of_members(texts[i], where));
-  }
+  const auto pairs = keyed_payloads_of_body(call, "records", limits::kManyRecords);
   Records(call.database()).put_many(pairs);
   return json_response({{"put", pairs.size()}});
+}
+
+Response get_many_records(Call& call) {
+  const std::vector<Bytes> keys = keys_of_body(call);
+  std::vector<std::string> items;
+  for (const auto& record : Records(call.database()).get_page(keys)) {
+    items.push_back(record ? record_text(*record) : "null");
+  }
+  return page_response(items, keys.size());
 }
 
 std::vector<std::pair<std::string, Json>> input_members() {
@@ -105,6 +95,22 @@ std::vector<std::pair<std::string, Json>> input_members() {
 }
 
 }  // namespace
+
+std::string record_text(const Record& record) {
+  Json json = {{"version", record.version},
+               {"created_at_ms", record.created_at_ms},
+               {"updated_at_ms", record.updated_at_ms}};
+  set_bytes(json, "key", record.key);
+  return with_payload(json, record.value);
+}
+
+Json record_schema() {
+  auto item = input_members();
+  item.emplace_back("version", integer_schema(1));
+  item.emplace_back("created_at_ms", integer_schema(INT64_MIN));
+  item.emplace_back("updated_at_ms", integer_schema(INT64_MIN));
+  return object_schema(item, {"version", "created_at_ms", "updated_at_ms"});
+}
 
 void add_record_routes(std::vector<Route>& routes) {
   const char* one = "/v1/databases/{db}/records/{key+}";
@@ -139,12 +145,7 @@ void add_record_routes(std::vector<Route>& routes) {
   list.parameters.push_back(
       {"path", text_schema(), "Only documents that have, at this JSON pointer, what equals says."});
   list.parameters.push_back({"equals", text_schema(), "JSON: 36, true, \"text\" in quotes."});
-  auto item = input_members();
-  item.emplace_back("version", integer_schema(1));
-  item.emplace_back("created_at_ms", integer_schema(INT64_MIN));
-  item.emplace_back("updated_at_ms", integer_schema(INT64_MIN));
-  list.answers = {{200, "A page.", "application/json",
-                   listing_schema(object_schema(item, {"version", "created_at_ms", "updated_at_ms"}))}};
+  list.answers = {{200, "A page.", "application/json", listing_schema(record_schema())}};
   routes.push_back(list);
 
   Route many = make_route("records", "POST", all, "put_records", "Puts up to 500 records in one commit.",
@@ -157,6 +158,11 @@ void add_record_routes(std::vector<Route>& routes) {
   many.answers = {
       {200, "How many.", "application/json", object_schema({{"put", integer_schema()}}, {"put"})}};
   routes.push_back(many);
+
+  Route get_many = make_route("records", "POST", "/v1/databases/{db}/records-get", "get_many_records",
+                              "Records by their keys.", Scope::read, get_many_records);
+  describe_page(get_many, record_schema());
+  routes.push_back(get_many);
 }
 
 }  // namespace holdfast::server

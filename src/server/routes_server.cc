@@ -1,6 +1,6 @@
 // The server itself: is it well, what does it count, and a page for people.
+#include "contract/percent.h"
 #include "server/openapi.h"
-#include "server/percent.h"
 #include "server/request_metrics.h"
 #include "server/routes.h"
 

@@ -1,4 +1,6 @@
 // The service tables: documents by table and key, with versions, expiry and dictionaries.
+#include "holdfast/limits.h"
+#include "holdfast/records.h"
 #include "holdfast/tables.h"
 #include "server/openapi.h"
 #include "server/payload_json.h"
@@ -55,6 +57,41 @@ Response get_record(Call& call) {
   }
   set_payload_body(response, record->value);
   return response;
+}
+
+/// One after the other, in one snapshot.
+Response get_many_records(Call& call) {
+  const std::vector<Bytes> keys = keys_of_body(call);
+  const Tables tables(call.database());
+  const Bytes& table = call.path("table");
+  std::vector<std::string> items;
+  tables.database().transact(
+      [&](Transaction& transaction) {
+        items.clear();
+        std::size_t size_bytes = 0;
+        for (auto key = keys.begin(); key != keys.end() && size_bytes < limits::kAnswerBytes; ++key) {
+          const auto record = tables.get(transaction, table, *key);
+          items.push_back(record ? text_of(*record) : "null");
+          size_bytes += items.back().size();
+        }
+      },
+      call.request->deadline);
+  return page_response(items, keys.size());
+}
+
+Response write_many_records(Call& call) {
+  const auto pairs = keyed_payloads_of_body(call, "records", limits::kManyRecords);
+  const Tables tables(call.database());
+  std::vector<std::uint64_t> versions;
+  tables.database().transact(
+      [&](Transaction& transaction) {
+        versions.clear();
+        for (const auto& [key, value] : pairs) {
+          versions.push_back(tables.write(transaction, call.path("table"), key, value));
+        }
+      },
+      call.request->deadline);
+  return json_response({{"versions", versions}});
 }
 
 Response write_record(Call& call) {
@@ -186,6 +223,7 @@ void add_table_routes(std::vector<Route>& routes) {
   list.parameters = list_parameters();
   auto item = bytes_members("key", "The key");
   for (auto& member : payload_members()) item.push_back(std::move(member));
+  const Json written = object_schema(item, {});
   item.emplace_back("version", integer_schema(1));
   item.emplace_back("written_at_ms", integer_schema(INT64_MIN));
   item.emplace_back("expires_at_ms", integer_schema(INT64_MIN));
@@ -193,6 +231,23 @@ void add_table_routes(std::vector<Route>& routes) {
   list.answers = {{200, "A page.", "application/json",
                    listing_schema(object_schema(item, {"version", "written_at_ms"}))}};
   routes.push_back(list);
+
+  Route get_many =
+      make_route("tables", "POST", "/v1/databases/{db}/tables/{table}/get", "get_many_table_records",
+                 "Records by their keys.", Scope::read, get_many_records);
+  describe_page(get_many, object_schema(item, {"version", "written_at_ms"}));
+  routes.push_back(get_many);
+
+  Route write_many =
+      make_route("tables", "POST", "/v1/databases/{db}/tables/{table}/records", "write_many_table_records",
+                 "Writes up to 500 records in one commit, without expiry or dictionary.", Scope::write,
+                 write_many_records);
+  write_many.body_limit_bytes = kJsonBodyBytes;
+  write_many.body = Body{"application/json", object_schema({{"records", array_schema(written)}}, {"records"}),
+                         "Keys and documents, up to 8 MiB."};
+  write_many.answers = {{200, "Their new versions.", "application/json",
+                         object_schema({{"versions", array_schema(integer_schema(1))}}, {"versions"})}};
+  routes.push_back(write_many);
 
   Route get = make_route("tables", "GET", record, "get_table_record",
                          "A record's value; its version is the ETag.", Scope::read, get_record);

@@ -50,16 +50,11 @@ Response watch(Call& call) {
 }  // namespace
 
 void add_watch_routes(std::vector<Route>& routes) {
-  Route route;
-  route.method = "GET";
-  route.pattern = "/v1/databases/{db}/watch";
-  route.name = "watch_entries";
-  route.tag = "entries";
-  route.summary =
-      "Hints of changes in a range, as Server-Sent Events, or as WebSocket messages for a request that asks "
-      "to "
-      "upgrade. None is lost: a client resumes with the id of the last event it saw.";
-  route.scope = Scope::read;
+  Route route = make_route("entries", "GET", "/v1/databases/{db}/watch", "watch_entries",
+                           "Hints of changes in a range, as Server-Sent Events, or as WebSocket messages for "
+                           "a request that asks to "
+                           "upgrade. None is lost: a client resumes with the id of the last event it saw.",
+                           Scope::read, watch);
   route.is_event_stream = true;
   route.parameters = range_parameters();
   route.parameters.push_back({"since", ref("Position"), "Where to resume; without it, from now on."});
@@ -73,7 +68,6 @@ void add_watch_routes(std::vector<Route>& routes) {
        "that anything in the range may have changed, and `error` {code} at the end of a watch that failed.",
        "text/event-stream"},
       {101, "The same as text messages {event, id, data}.", ""}};
-  route.handler = watch;
   routes.push_back(route);
 }
 

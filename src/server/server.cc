@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "contract/url.h"
+#include "holdfast/event_pruner.h"
 #include "holdfast/open.h"
 #include "open/registry.h"
 #include "server/json.h"
@@ -70,6 +71,19 @@ struct Server::Impl {
     state->http = &no_counters;
     http = std::make_unique<HttpServer>(options, router, environment);
     state->http = &http->counters();
+    if (config.prune_interval.count() > 0) pruner.emplace(state->store, pruner_options(config, log));
+  }
+
+  EventPrunerOptions pruner_options(const ServerConfig& config, RequestLog* log) const {
+    EventPrunerOptions options;
+    options.interval = config.prune_interval;
+    options.clock = environment.clock;
+    options.on_error = [log](const Bytes& database, const std::exception& error) {
+      if (log == nullptr) return;
+      log->warn("event streams could not be pruned",
+                "\"database\":" + json_quoted(database) + ",\"error\":" + json_quoted(error.what()));
+    };
+    return options;
   }
 
   std::unique_ptr<ServerState> make_state(Tokens tokens, OpenStore opened) const {
@@ -88,6 +102,7 @@ struct Server::Impl {
   const std::unique_ptr<ServerState> state;
   Router router;
   std::unique_ptr<HttpServer> http;
+  std::optional<EventPruner> pruner;
 };
 
 Server::Server(const ServerConfig& config, Tokens tokens, OpenStore store, const Environment& environment,

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
+#include "contract/percent.h"
 #include "holdfast/error.h"
 #include "server/json.h"
-#include "server/percent.h"
 
 namespace holdfast::server {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "holdfast/error.h"
 #include "services/json_pointer.h"
+#include "services/json_text.h"
 #include "services/keys.h"
 
 namespace holdfast {

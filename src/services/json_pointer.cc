@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdint>
 
 #include "holdfast/error.h"
 #include "services/json_text.h"
@@ -105,51 +104,6 @@ std::optional<View> element(View array, View digits) {
   }
 }
 
-void append_utf8(std::uint32_t code, Bytes& out) {
-  const auto add = [&](std::uint32_t byte) { out += static_cast<char>(byte); };
-  if (code < 0x80) {
-    add(code);
-  } else if (code < 0x800) {
-    add(0xc0 | code >> 6);
-    add(0x80 | (code & 0x3f));
-  } else if (code < 0x10000) {
-    add(0xe0 | code >> 12);
-    add(0x80 | (code >> 6 & 0x3f));
-    add(0x80 | (code & 0x3f));
-  } else {
-    add(0xf0 | code >> 18);
-    add(0x80 | (code >> 12 & 0x3f));
-    add(0x80 | (code >> 6 & 0x3f));
-    add(0x80 | (code & 0x3f));
-  }
-}
-
-/// The four digits behind "\u" at `at`.
-std::uint32_t code_at(View text, std::size_t at) {
-  std::uint32_t code = 0;
-  if (at + 6 > text.size()) fail_as_damaged();
-  const auto [end, error] = std::from_chars(text.data() + at + 2, text.data() + at + 6, code, 16);
-  if (error != std::errc{} || end != text.data() + at + 6) fail_as_damaged();
-  return code;
-}
-
-char unescaped(char c) {
-  switch (c) {
-    case 'b':
-      return '\b';
-    case 'f':
-      return '\f';
-    case 'n':
-      return '\n';
-    case 'r':
-      return '\r';
-    case 't':
-      return '\t';
-    default:
-      return c;
-  }
-}
-
 }  // namespace
 
 JsonPointer JsonPointer::parse(View text) {
@@ -187,35 +141,6 @@ std::optional<View> JsonPointer::find(View document) const {
     value = *next;
   }
   return value;
-}
-
-Bytes decoded_json_string(View quoted) {
-  const View text = quoted.substr(1, quoted.size() - 2);
-  Bytes out;
-  out.reserve(text.size());
-  for (std::size_t at = 0; at < text.size();) {
-    if (text[at] != '\\') {
-      const View plain = text.substr(at, text.find('\\', at) - at);
-      out += plain;
-      at += plain.size();
-    } else if (at + 1 < text.size() && text[at + 1] != 'u') {
-      out += unescaped(text[at + 1]);
-      at += 2;
-    } else {
-      std::uint32_t code = code_at(text, at);
-      at += 6;
-      const bool is_high = code >= 0xd800 && code < 0xdc00;
-      if (is_high && text.substr(at).starts_with("\\u")) {
-        const std::uint32_t low = code_at(text, at);
-        if (low >= 0xdc00 && low < 0xe000) {
-          code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-          at += 6;
-        }
-      }
-      append_utf8(code, out);
-    }
-  }
-  return out;
 }
 
 }  // namespace holdfast

@@ -23,8 +23,4 @@ class JsonPointer {
   std::vector<Bytes> steps_;
 };
 
-/// What a JSON string says, `quoted` being its text. A surrogate without its other half becomes the three
-/// bytes that its number has.
-Bytes decoded_json_string(View quoted);
-
 }  // namespace holdfast

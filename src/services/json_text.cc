@@ -1,5 +1,6 @@
 #include "services/json_text.h"
 
+#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -205,6 +206,58 @@ class Minifier {
   Bytes out_;
 };
 
+[[noreturn]] void fail_as_damaged() {
+  throw Error(Code::corruption, "a document of a service cannot be read; restore the database from a backup");
+}
+
+void append_utf8(std::uint32_t code, Bytes& out) {
+  const auto add = [&](std::uint32_t byte) { out += static_cast<char>(byte); };
+  if (code < 0x80) {
+    add(code);
+  } else if (code < 0x800) {
+    add(0xc0 | code >> 6);
+    add(0x80 | (code & 0x3f));
+  } else if (code < 0x10000) {
+    add(0xe0 | code >> 12);
+    add(0x80 | (code >> 6 & 0x3f));
+    add(0x80 | (code & 0x3f));
+  } else {
+    add(0xf0 | code >> 18);
+    add(0x80 | (code >> 12 & 0x3f));
+    add(0x80 | (code >> 6 & 0x3f));
+    add(0x80 | (code & 0x3f));
+  }
+}
+
+/// The four digits behind "\u" at `at`.
+std::uint32_t code_at(View text, std::size_t at) {
+  std::uint32_t code = 0;
+  if (at + 6 > text.size()) fail_as_damaged();
+  const auto [end, error] = std::from_chars(text.data() + at + 2, text.data() + at + 6, code, 16);
+  if (error != std::errc{} || end != text.data() + at + 6) fail_as_damaged();
+  return code;
+}
+
+bool is_high_half(std::uint32_t code) { return code >= 0xd800 && code < 0xdc00; }
+bool is_low_half(std::uint32_t code) { return code >= 0xdc00 && code < 0xe000; }
+
+char unescaped(char c) {
+  switch (c) {
+    case 'b':
+      return '\b';
+    case 'f':
+      return '\f';
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    default:
+      return c;
+  }
+}
+
 }  // namespace
 
 std::size_t plain_json_length(View text, std::size_t at) {
@@ -252,6 +305,36 @@ Bytes json_string(View text) {
     }
   }
   out += '"';
+  return out;
+}
+
+Bytes decoded_json_string(View quoted, bool* has_half_pair) {
+  if (quoted.size() < 2) fail_as_damaged();
+  const View text = quoted.substr(1, quoted.size() - 2);
+  Bytes out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] != '\\') {
+      const View plain = text.substr(at, text.find('\\', at) - at);
+      out += plain;
+      at += plain.size();
+    } else if (at + 1 < text.size() && text[at + 1] != 'u') {
+      out += unescaped(text[at + 1]);
+      at += 2;
+    } else {
+      std::uint32_t code = code_at(text, at);
+      at += 6;
+      if (is_high_half(code) && text.substr(at).starts_with("\\u")) {
+        const std::uint32_t low = code_at(text, at);
+        if (is_low_half(low)) {
+          code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+          at += 6;
+        }
+      }
+      if (has_half_pair != nullptr && (is_high_half(code) || is_low_half(code))) *has_half_pair = true;
+      append_utf8(code, out);
+    }
+  }
   return out;
 }
 

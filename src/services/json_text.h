@@ -17,4 +17,9 @@ std::size_t plain_json_length(View text, std::size_t at);
 /// `text` as a JSON string, quotes included. Throws invalid_argument if it is not UTF-8.
 Bytes json_string(View text);
 
+/// The text that a JSON string, quotes included, stands for. Half of a surrogate pair, which has no UTF-8,
+/// becomes three bytes that are none either, and is noted in `has_half_pair`. Throws corruption for what is
+/// no JSON string.
+Bytes decoded_json_string(View quoted, bool* has_half_pair = nullptr);
+
 }  // namespace holdfast

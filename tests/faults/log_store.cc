@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "backends/memory/memory_database.h"
+#include "contract/commit_each.h"
 #include "contract/head.h"
 #include "contract/validate.h"
 
@@ -162,15 +163,7 @@ class LogStore final : public Backend {
 
   void commit(std::span<Group> groups) override {
     const std::lock_guard lock(writer_);
-    for (Group& group : groups) {
-      group.error.reset();
-      group.outcomes.clear();
-      try {
-        commit_one(group);
-      } catch (const Error& error) {
-        group.error = error;
-      }
-    }
+    commit_each(groups, [this](Group& group) { commit_one(group); });
   }
 
   Changes changes(View name, const ChangesRequest& request) override {

@@ -403,5 +403,34 @@ TEST(Concurrency, IncrementsByVersionLoseNothing) {
   EXPECT_EQ(server.get(kEntry).body, "160");
 }
 
+TEST(Api, EndsPagesOfLargeValuesByTheirBytes) {
+  TestServer server;
+  Database database = server.store().database("db");
+  json keys = json::array();
+  for (int i = 0; i < 20; ++i) {
+    keys.push_back("key " + std::to_string(10 + i));
+    database.put(keys.back().get<std::string>(), Bytes(1'000'000, 'x'));
+  }
+  for (const std::string path : {"/entries", "/changes"}) {
+    std::size_t found = 0;
+    std::string next;
+    bool more = true;
+    for (int pages = 0; more && pages < 20; ++pages) {
+      const HttpAnswer page = server.get("/v1/databases/db" + path + "?limit=10000" + next);
+      EXPECT_LT(page.body.size(), 9u << 20) << path;
+      const json answer = page.json();
+      found += answer["items"].size();
+      more = path == "/entries" ? answer.contains("cursor") : !answer["caught_up"].get<bool>();
+      next = path == "/entries" ? "&cursor=" + answer.value("cursor", "")
+                                : "&since=" + answer["through"].get<std::string>();
+    }
+    EXPECT_EQ(found, 20u) << path;
+  }
+  const json some = server.post("/v1/databases/db/get", {{"keys", keys}}).json();
+  EXPECT_EQ(some["items"].size() + some["left"].get<std::size_t>(), 20u);
+  EXPECT_LE(some["items"].size(), 9u);
+  EXPECT_EQ(some["items"][0]["key"], "key 10");
+}
+
 }  // namespace
 }  // namespace holdfast::testing_support

@@ -102,5 +102,16 @@ TEST(EventRoutes, PruneByRetention) {
   EXPECT_EQ(server.get(std::string(kStream) + "/retention").json(), json::object());
 }
 
+TEST(EventRoutes, PruneStreamsByThemselves) {
+  server::ServerConfig config;
+  config.prune_interval = std::chrono::milliseconds(1);
+  TestServer server("memory:", config);
+  for (int i = 0; i < 5; ++i) server.request("POST", kStream, std::to_string(i), kJson);
+  server.request("PUT", std::string(kStream) + "/retention", R"({"max_count": 2})", kJson);
+  std::size_t events = 5;
+  for (int i = 0; i < 10'000 && events > 2; ++i) events = server.get(kStream).json()["items"].size();
+  EXPECT_EQ(events, 2u);
+}
+
 }  // namespace
 }  // namespace holdfast::testing_support

@@ -348,5 +348,27 @@ TEST(HttpServer, RefusesToListenWhereItMustNot) {
   EXPECT_NE(code_of("127.0.0.1:" + std::to_string(taken.port())).find("already_exists"), std::string::npos);
 }
 
+TEST(HttpLimits, HoldForTheMemoryOfLargeAnswersTogether) {
+  server::ServerConfig config;
+  config.limits.buffered_bytes = 30'000'000;
+  TestServer server("memory:", config);
+  const std::string target = "/v1/databases/db/kv/large";
+  EXPECT_EQ(server.request("PUT", target, Bytes(20'000'000, 'x')).status, 200);
+  HttpAnswer answer;
+  {
+    // So small that the answer cannot be sent until somebody reads it.
+    HttpConnection slow(server.port(), 4'096);
+    slow.send(request_text("GET", target));
+    slow.receive_until("\r\n\r\n");
+    answer = server.get(target);
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_EQ(answer.code(), "unavailable");
+    EXPECT_EQ(server.get("/v1/databases/db/digest").status, 200) << "small answers are not counted";
+    slow.receive_bytes(20'000'000);
+  }
+  for (int i = 0; i < 10'000 && answer.status != 200; ++i) answer = server.get(target);
+  EXPECT_EQ(answer.status, 200) << "the memory of an answer that was sent is free again";
+}
+
 }  // namespace
 }  // namespace holdfast::testing_support

@@ -90,5 +90,20 @@ TEST(KvRoutes, TakeAValueThatDoesNotFitAnEntry) {
   EXPECT_EQ(server.get(kKey).body, large);
 }
 
+TEST(KvRoutes, GetManyEndsWhenTheAnswerIsLargeAndSaysWhatIsLeft) {
+  TestServer server;
+  const std::string large = "\"" + std::string(3'000'000, 'x') + "\"";
+  json keys = json::array();
+  for (int i = 0; i < 7; ++i) {
+    keys.push_back(std::to_string(i));
+    server.request("PUT", "/v1/databases/db/kv/" + std::to_string(i), large, kJson);
+  }
+  const json first = server.post("/v1/databases/db/kv-get", {{"keys", keys}}).json();
+  EXPECT_EQ(first["items"].size(), 3u);
+  EXPECT_EQ(first["left"], 4);
+  keys.erase(keys.begin(), keys.begin() + 3);
+  EXPECT_EQ(server.post("/v1/databases/db/kv-get", {{"keys", keys}}).json()["left"], 1);
+}
+
 }  // namespace
 }  // namespace holdfast::testing_support

@@ -110,5 +110,85 @@ TEST(RecordRoutes, LoseNoWriteOfManyWritersOnOneRecord) {
   EXPECT_EQ(server.get(kRecord).body, "80");
 }
 
+TEST(RecordRoutes, GetManyByTheirKeys) {
+  TestServer server;
+  server.request("PUT", kRecord, "1.50", kJson);
+  const json found = server.post("/v1/databases/db/records-get", {{"keys", {"none", "users/ada"}}}).json();
+  EXPECT_TRUE(found["items"][0].is_null());
+  EXPECT_EQ(found["items"][1]["key"], "users/ada");
+  EXPECT_EQ(found["items"][1]["version"], 1);
+  EXPECT_FALSE(found.contains("left"));
+}
+
+TEST(RecordIndexRoutes, DeclareListAndDrop) {
+  TestServer server;
+  const std::string all = "/v1/databases/db/record-indexes";
+  EXPECT_EQ(server.get(all).json(), json::parse(R"({"items": []})"));
+  EXPECT_EQ(server.get(all + "/by_age").status, 404);
+  const json declared = {{"name", "by_age"}, {"path", "/age"}, {"unique", false}, {"state", "ready"}};
+  EXPECT_EQ(server.request("PUT", all + "/by_age", R"({"path": "/age"})", kJson).json(), declared);
+  EXPECT_EQ(server.request("PUT", all + "/by_age", R"({"path": "/age"})", kJson).json(), declared);
+  EXPECT_EQ(server.request("PUT", all + "/by_age", R"({"path": "/size"})", kJson).status, 409);
+  EXPECT_EQ(server.request("PUT", all + "/wrong", R"({"path": "age"})", kJson).status, 400);
+  EXPECT_EQ(server.request("PUT", all + "/wrong", R"({"path": "/age", "uniqe": true})", kJson).status, 400);
+  EXPECT_EQ(server.get(all).json()["items"], json::array({declared}));
+  EXPECT_EQ(server.get(all + "/by_age").json(), declared);
+  EXPECT_EQ(server.request("DELETE", all + "/by_age").json(), json({{"dropped", true}}));
+  EXPECT_EQ(server.request("DELETE", all + "/by_age").json(), json({{"dropped", false}}));
+  EXPECT_EQ(server.get(all + "/by_age/records").status, 404);
+}
+
+TEST(RecordIndexRoutes, FindByEqualityRangeAndPrefixPageByPage) {
+  TestServer server;
+  const std::string index = "/v1/databases/db/record-indexes/by_age";
+  const std::string names = "/v1/databases/db/record-indexes/by_name";
+  json records = json::array();
+  for (int i = 0; i < 300; ++i) {
+    records.push_back({{"key", std::to_string(1'000 + i)},
+                       {"value", {{"age", i % 30}, {"name", "name " + std::to_string(i)}}}});
+  }
+  // Half of them are there before the indexes are: those are built in the background.
+  const auto put = [&](int begin) {
+    json half = json::array();
+    for (int i = begin; i < begin + 150; ++i) half.push_back(records[static_cast<std::size_t>(i)]);
+    EXPECT_EQ(server.post("/v1/databases/db/records", {{"records", half}}).status, 200);
+  };
+  put(0);
+  server.request("PUT", index, R"({"path": "/age"})", kJson);
+  server.request("PUT", names, R"({"path": "/name", "unique": true})", kJson);
+  put(150);
+  for (const std::string& each : {index, names}) {
+    for (int i = 0; i < 10'000 && server.get(each).json()["state"] == "building"; ++i) {
+      std::this_thread::yield();
+    }
+    ASSERT_EQ(server.get(each).json()["state"], "ready");
+  }
+  EXPECT_EQ(server.get(index + "/records?equals=7").json()["items"].size(), 10u);
+  EXPECT_EQ(server.get(index + "/records?equals=%227%22").json()["items"].size(), 0u)
+      << "a string is no number";
+  EXPECT_EQ(server.get(index + "/records?at_least=28&limit=1000").json()["items"].size(), 20u);
+  EXPECT_EQ(server.get(index + "/records?above=28&limit=1000").json()["items"].size(), 10u);
+  EXPECT_EQ(server.get(index + "/records?above=5&below=8&limit=1000").json()["items"].size(), 20u);
+  EXPECT_EQ(server.get(index + "/records?above=5&at_most=8&limit=1000").json()["items"].size(), 30u);
+  EXPECT_EQ(server.get(names + "/records?starts_with=name%2029&limit=1000").json()["items"].size(), 11u);
+  std::vector<int> ages;
+  std::string cursor;
+  do {
+    const json page =
+        server.get(index + "/records?reverse=true&limit=70" + (cursor.empty() ? "" : "&cursor=" + cursor))
+            .json();
+    for (const json& item : page["items"]) ages.push_back(item["value"]["age"].get<int>());
+    cursor = page.value("cursor", "");
+  } while (!cursor.empty());
+  EXPECT_EQ(ages.size(), 300u);
+  EXPECT_TRUE(std::is_sorted(ages.rbegin(), ages.rend()));
+  EXPECT_EQ(server.get(index + "/records?equals=x").status, 400);
+  EXPECT_EQ(server.get(index + "/records?cursor=AAAA").status, 400);
+  const HttpAnswer taken =
+      server.request("PUT", "/v1/databases/db/records/new", R"({"name": "name 7"})", kJson);
+  EXPECT_EQ(taken.status, 409);
+  EXPECT_EQ(taken.code(), "already_exists");
+}
+
 }  // namespace
 }  // namespace holdfast::testing_support

@@ -70,5 +70,21 @@ TEST(TableRoutes, KeepDictionaries) {
   EXPECT_EQ(server.get(dictionary).status, 404);
 }
 
+TEST(TableRoutes, WriteAndGetMany) {
+  TestServer server;
+  server.request("PUT", kRecord, "1", kJson);
+  const std::string body = R"({"records": [{"key": "anna", "value": 2.50}, {"key": "ben", "value": [3]}]})";
+  EXPECT_EQ(server.request("POST", "/v1/databases/db/tables/users/records", body, kJson).json(),
+            json::parse(R"({"versions": [2, 1]})"));
+  const HttpAnswer found =
+      server.post("/v1/databases/db/tables/users/get", {{"keys", {"ben", "none", "anna"}}});
+  EXPECT_EQ(found.json()["items"][0]["value"], json::array({3}));
+  EXPECT_TRUE(found.json()["items"][1].is_null());
+  EXPECT_NE(found.body.find("2.50"), std::string::npos) << found.body;
+  const std::string wrong = R"({"records": [{"key": "cy", "value": 1}, {"key": "", "value": 2}]})";
+  EXPECT_EQ(server.request("POST", "/v1/databases/db/tables/users/records", wrong, kJson).status, 400);
+  EXPECT_EQ(server.get("/v1/databases/db/tables/users/records/cy").status, 404) << "all or nothing";
+}
+
 }  // namespace
 }  // namespace holdfast::testing_support

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "backends/memory/memory_database.h"
+#include "contract/commit_each.h"
 
 namespace holdfast {
 namespace {
@@ -34,15 +35,7 @@ class MemoryBackend final : public Backend {
   }
 
   void commit(std::span<Group> groups) override {
-    for (Group& group : groups) {
-      group.outcomes.clear();
-      group.error.reset();
-      try {
-        commit_one(group);
-      } catch (const Error& error) {
-        group.error = error;
-      }
-    }
+    commit_each(groups, [this](Group& group) { commit_one(group); });
   }
 
   Changes changes(View name, const ChangesRequest& request) override {

@@ -320,12 +320,17 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
   /// Counts `bytes` of this request's body against what all bodies may take; answers 503 and gives false if
   /// that is too much.
   bool reserve_body_memory(std::uint64_t bytes) {
+    if (try_reserve_memory(bytes)) return true;
+    refuse(503, "the server is busy with other large requests; try again later");
+    return false;
+  }
+
+  bool try_reserve_memory(std::uint64_t bytes) {
     if (bytes <= reserved_bytes_) return true;
     auto& total = loop_.shared.counters.buffered_bytes;
     const std::size_t more = bytes - reserved_bytes_;
     if (total.fetch_add(more, std::memory_order_relaxed) + more > limits().buffered_bytes) {
       total.fetch_sub(more, std::memory_order_relaxed);
-      refuse(503, "the server is busy with other large requests; try again later");
       return false;
     }
     reserved_bytes_ = bytes;
@@ -424,6 +429,11 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
     release_body_memory();
     response_ = std::move(response);
     if (state_ == State::closed) return finished(true);
+    // A client may take its time to read it.
+    if (response_.body.size() > kPieceBytes && !try_reserve_memory(response_.body.size())) {
+      response_ = loop_.shared.handler.refusal(
+          503, "the server is busy with other large answers; try again later", request_.id);
+    }
     if (response_.events && request_.method == "HEAD") response_.events = nullptr;
     if (response_.events) return begin_events();
     if (response_.close || !parser_->is_done() || loop_.is_draining) keep_alive_ = false;
@@ -497,6 +507,7 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
   void end_response() {
     finished(false);
     response_ = Response{};
+    release_body_memory();
     if (!keep_alive_) return shut_down();
     begin_request();
   }

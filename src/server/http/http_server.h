@@ -17,7 +17,8 @@ namespace holdfast::server {
 struct HttpLimits {
   std::size_t connections = 1'024;
   std::size_t header_bytes = 16'384;
-  /// Of all request bodies that are being buffered at one time.
+  /// Of all request bodies that are being buffered, and all response bodies of more than 256 KiB that are
+  /// being sent, at one time.
   std::size_t buffered_bytes = 256u << 20;
   /// Event streams and uploads, each of which takes a thread.
   std::size_t streams = 256;

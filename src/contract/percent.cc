@@ -1,6 +1,6 @@
-#include "server/percent.h"
+#include "contract/percent.h"
 
-namespace holdfast::server {
+namespace holdfast {
 namespace {
 
 int hex_value(char c) {
@@ -52,4 +52,4 @@ std::string percent_encoded(View bytes, bool keep_slashes) {
   return text;
 }
 
-}  // namespace holdfast::server
+}  // namespace holdfast

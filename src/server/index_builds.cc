@@ -1,0 +1,25 @@
+#include "server/index_builds.h"
+
+#include <algorithm>
+
+namespace holdfast::server {
+namespace {
+
+bool is_done(const Records& records) {
+  return std::ranges::none_of(
+      records.indexes(), [](const RecordIndex& index) { return index.state == RecordIndexState::building; });
+}
+
+}  // namespace
+
+void IndexBuilds::declare(const Database& database, View name, View path, const RecordIndexOptions& options) {
+  std::optional<Records> records;
+  {
+    const std::scoped_lock lock(mutex_);
+    std::erase_if(building_, [](const auto& item) { return is_done(item.second); });
+    records = building_.try_emplace(database.name(), database).first->second;
+  }
+  records->index(name, path, options);
+}
+
+}  // namespace holdfast::server
