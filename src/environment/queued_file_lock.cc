@@ -15,7 +15,7 @@
 namespace holdfast {
 namespace {
 
-constexpr mode_t kFileMode = 0644;
+constexpr mode_t kLockFileMode = 0644;
 
 /// 0, or the errno.
 int change_lock(int descriptor, short type, int command) {
@@ -83,7 +83,7 @@ struct QueuedFileLock::Shared {
 };
 
 QueuedFileLock::QueuedFileLock(const std::string& path, std::shared_ptr<Clock> clock) {
-  const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode);
+  const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kLockFileMode);
   if (descriptor < 0) throw posix_error(errno, "open", path);
   shared_ = std::make_shared<Shared>(path, descriptor, std::move(clock));
 }

@@ -12,7 +12,7 @@
 namespace holdfast::migrate {
 namespace {
 
-constexpr std::size_t kPageEntries = 5'000;
+constexpr std::size_t kComparedEntries = 5'000;
 
 /// How far a copy has come, as its import keeps it: "<seq that the scan began at> <scan|follow>".
 struct CopyNote {
@@ -58,7 +58,7 @@ class ImportSink final : public StepSink {
 void remember(Importer& importer, Exporter& exporter) {
   Range range = Range::all();
   for (bool more = true; more;) {
-    const Page page = importer.scan(range, kPageEntries);
+    const Page page = importer.scan(range, kComparedEntries);
     for (const Entry& entry : page.entries) {
       if (entry.key != kImportNoteKey) exporter.remember(entry);
     }

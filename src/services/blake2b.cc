@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include "holdfast/error.h"
+#include "services/hex.h"
 
 namespace holdfast {
 namespace {
@@ -29,14 +30,10 @@ void Blake2b::add(View bytes) {
 }
 
 Bytes Blake2b::hex() {
-  constexpr View kHex = "0123456789abcdef";
   std::array<unsigned char, kHashBytes> hash{};
   crypto_generichash_blake2b_final(sodium_state(state_.bytes.data()), hash.data(), hash.size());
   Bytes out;
-  for (const unsigned char byte : hash) {
-    out += kHex[byte >> 4];
-    out += kHex[byte & 15];
-  }
+  for (const unsigned char byte : hash) append_hex(out, static_cast<char>(byte));
   return out;
 }
 

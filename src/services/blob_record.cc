@@ -10,13 +10,13 @@
 namespace holdfast {
 namespace {
 
-[[noreturn]] void fail_as_damaged() {
+[[noreturn]] void fail_as_unreadable() {
   throw Error(Code::corruption, "the entry of a blob cannot be read; restore the database from a backup");
 }
 
 /// Takes the JSON string that `text` begins with, of the characters that a content type may have.
 Bytes take_string(View& text) {
-  if (!text.starts_with('"')) fail_as_damaged();
+  if (!text.starts_with('"')) fail_as_unreadable();
   Bytes out;
   for (std::size_t at = 1; at < text.size(); ++at) {
     if (text[at] == '"') {
@@ -26,7 +26,7 @@ Bytes take_string(View& text) {
     if (text[at] == '\\' && ++at == text.size()) break;
     out += text[at];
   }
-  fail_as_damaged();
+  fail_as_unreadable();
 }
 
 }  // namespace
@@ -53,12 +53,12 @@ BlobRecord BlobRecord::parse(View key, const Entry& entry) {
   View rest = reader.literal(",\"content_type\":").rest();
   info.content_type = take_string(rest);
   rest = EnvelopeReader(rest).literal(",\"metadata\":").rest();
-  if (!rest.ends_with("}}")) fail_as_damaged();
+  if (!rest.ends_with("}}")) fail_as_unreadable();
   rest.remove_suffix(1);
   try {
     info.metadata = Payload::parse(rest);
   } catch (const Error&) {
-    fail_as_damaged();
+    fail_as_unreadable();
   }
   info.key = key;
   info.version = entry.version;

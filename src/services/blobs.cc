@@ -94,7 +94,7 @@ class Measured {
   throw Error(Code::conflict, "a blob was replaced or erased while it was read; read it again");
 }
 
-[[noreturn]] void fail_as_damaged() {
+[[noreturn]] void fail_as_incomplete() {
   throw Error(Code::corruption, "the bytes of a blob are missing; restore the database from a backup");
 }
 
@@ -135,10 +135,10 @@ std::optional<Bytes> BlobReader::try_next() {
   std::optional<Bytes> piece = database_.objects().get(object_, at_, wanted);
   if (!piece) {
     const std::optional<Entry> entry = database_.get(stored_key_);
-    if (entry && BlobRecord::parse(info_.key, *entry).object == object_) fail_as_damaged();
+    if (entry && BlobRecord::parse(info_.key, *entry).object == object_) fail_as_incomplete();
     return std::nullopt;
   }
-  if (piece->size() != wanted) fail_as_damaged();
+  if (piece->size() != wanted) fail_as_incomplete();
   at_ += wanted;
   if (progress_) progress_(at_ - begin_, end_ - begin_);
   return piece;

@@ -7,18 +7,18 @@
 #include "holdfast/error.h"
 #include "holdfast/payload.h"
 #include "services/blake2b.h"
+#include "services/hex.h"
 
 namespace holdfast {
 namespace {
 
-constexpr View kHex = "0123456789abcdef";
 constexpr std::size_t kPrefixBytes = 100;
 constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 bool needs_escape(char c) { return c == '/' || c == '%' || is_control(c); }
 
-[[noreturn]] void fail_as_damaged() {
+[[noreturn]] void fail_as_unreadable_key() {
   throw Error(Code::corruption, "a key of a service cannot be read; restore the database from a backup");
 }
 
@@ -33,8 +33,7 @@ Bytes escaped_segment(View text) {
       continue;
     }
     out += '%';
-    out += kHex[static_cast<unsigned char>(c) >> 4];
-    out += kHex[static_cast<unsigned char>(c) & 15];
+    append_hex(out, c);
   }
   return out;
 }
@@ -46,10 +45,9 @@ Bytes unescaped_segment(View text) {
       out += text[at];
       continue;
     }
-    const std::size_t high = at + 2 < text.size() ? kHex.find(text[at + 1]) : View::npos;
-    const std::size_t low = at + 2 < text.size() ? kHex.find(text[at + 2]) : View::npos;
-    if (high == View::npos || low == View::npos) fail_as_damaged();
-    out += static_cast<char>(high * 16 + low);
+    const auto byte = at + 2 < text.size() ? byte_of_hex(text[at + 1], text[at + 2]) : std::nullopt;
+    if (!byte) fail_as_unreadable_key();
+    out += *byte;
     at += 2;
   }
   return out;
@@ -69,14 +67,15 @@ Bytes hash_segment(View text) { return blake2b_hex(text).substr(0, 32); }
 
 Bytes number_segment(std::uint64_t number) {
   Bytes out(16, '0');
-  for (std::size_t i = 16; i-- > 0; number >>= 4) out[i] = kHex[number & 15];
+  for (std::size_t i = 16; i-- > 0; number >>= 4) out[i] = kHexDigits[number & 15];
   return out;
 }
 
 std::uint64_t segment_number(View digits) {
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number, 16);
-  if (digits.size() != 16 || error != std::errc{} || end != digits.data() + digits.size()) fail_as_damaged();
+  if (digits.size() != 16 || error != std::errc{} || end != digits.data() + digits.size())
+    fail_as_unreadable_key();
   return number;
 }
 

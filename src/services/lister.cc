@@ -5,31 +5,22 @@
 
 #include "contract/validate.h"
 #include "holdfast/error.h"
+#include "services/hex.h"
 
 namespace holdfast {
-namespace {
-
-constexpr View kHex = "0123456789abcdef";
-
-}  // namespace
-
 Bytes to_cursor(View place) {
   Bytes cursor;
   cursor.reserve(2 * place.size());
-  for (const char c : place) {
-    cursor += kHex[static_cast<unsigned char>(c) >> 4];
-    cursor += kHex[static_cast<unsigned char>(c) & 15];
-  }
+  for (const char c : place) append_hex(cursor, c);
   return cursor;
 }
 
 Bytes from_cursor(View cursor) {
   Bytes place;
   for (std::size_t i = 0; i + 1 < cursor.size(); i += 2) {
-    const std::size_t high = kHex.find(cursor[i]);
-    const std::size_t low = kHex.find(cursor[i + 1]);
-    if (high == View::npos || low == View::npos) break;
-    place += static_cast<char>(high * 16 + low);
+    const std::optional<char> byte = byte_of_hex(cursor[i], cursor[i + 1]);
+    if (!byte) break;
+    place += *byte;
   }
   if (2 * place.size() == cursor.size()) return place;
   throw Error(Code::invalid_argument,

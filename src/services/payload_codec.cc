@@ -13,7 +13,7 @@ constexpr char kBytesMark = '\0';
 constexpr char kObjectMark = '\1';
 constexpr std::size_t kUploadPieceBytes = std::size_t{1} << 20;
 
-[[noreturn]] void fail_as_damaged() {
+[[noreturn]] void fail_as_unreadable_payload() {
   throw Error(Code::corruption, "an entry of a service cannot be read; restore the database from a backup");
 }
 
@@ -28,10 +28,10 @@ StoredPayload parse_object(View text) {
   EnvelopeReader reader(text);
   stored.object = reader.literal("\"object\":\"").word();
   const View kind = reader.literal(",\"kind\":\"").word();
-  if (kind != "json" && kind != "bytes") fail_as_damaged();
+  if (kind != "json" && kind != "bytes") fail_as_unreadable_payload();
   stored.kind = kind == "json" ? Payload::Kind::json : Payload::Kind::bytes;
   stored.size_bytes = static_cast<std::uint64_t>(reader.literal(",\"size_bytes\":").number());
-  if (reader.rest() != "}") fail_as_damaged();
+  if (reader.rest() != "}") fail_as_unreadable_payload();
   return stored;
 }
 
@@ -62,7 +62,7 @@ std::optional<Payload> PayloadCodec::load(const StoredPayload& stored) const {
   if (!stored.is_object()) return Payload(stored.kind, stored.text);
   std::optional<Bytes> text = database_.objects().get(stored.object, 0, stored.size_bytes);
   if (!text) return std::nullopt;
-  if (text->size() != stored.size_bytes) fail_as_damaged();
+  if (text->size() != stored.size_bytes) fail_as_unreadable_payload();
   return Payload(stored.kind, std::move(*text));
 }
 
@@ -70,14 +70,14 @@ std::optional<Payload> PayloadCodec::load(const StoredPayload& stored, const Ent
   std::optional<Payload> payload = load(stored);
   if (payload) return payload;
   const std::optional<Entry> current = database_.get(entry.key);
-  if (current && current->version == entry.version) fail_as_damaged();
+  if (current && current->version == entry.version) fail_as_unreadable_payload();
   return std::nullopt;
 }
 
 Payload PayloadCodec::load_in_transaction(const StoredPayload& stored) const {
   std::optional<Payload> payload = load(stored);
   // If the entry has changed since, what was read does not hold, and the transaction runs again.
-  if (!payload) fail_as_damaged();
+  if (!payload) fail_as_unreadable_payload();
   return std::move(*payload);
 }
 
@@ -101,7 +101,7 @@ Bytes PayloadCodec::bare(const StoredPayload& stored) {
 }
 
 StoredPayload PayloadCodec::parse_bare(View value) {
-  if (value.empty()) fail_as_damaged();
+  if (value.empty()) fail_as_unreadable_payload();
   if (value.front() == kBytesMark) return in_entry(Payload::Kind::bytes, Bytes(value.substr(1)));
   if (value.front() != kObjectMark) return in_entry(Payload::Kind::json, Bytes(value));
   return parse_object(EnvelopeReader(value.substr(1)).literal("{").rest());
@@ -119,13 +119,13 @@ void PayloadCodec::append_members(const StoredPayload& stored, Bytes& envelope) 
 
 StoredPayload PayloadCodec::parse_members(View members) {
   EnvelopeReader reader(members);
-  if (!members.ends_with('}')) fail_as_damaged();
+  if (!members.ends_with('}')) fail_as_unreadable_payload();
   if (reader.skip("\"value\":")) {
     return in_entry(Payload::Kind::json, Bytes(reader.rest().substr(0, reader.rest().size() - 1)));
   }
   if (reader.skip("\"bytes\":\"")) {
     std::optional<Bytes> bytes = from_base64(reader.word());
-    if (!bytes || reader.rest() != "}") fail_as_damaged();
+    if (!bytes || reader.rest() != "}") fail_as_unreadable_payload();
     return in_entry(Payload::Kind::bytes, std::move(*bytes));
   }
   return parse_object(members);
@@ -148,21 +148,21 @@ void PayloadUploads::discard() {
 }
 
 EnvelopeReader& EnvelopeReader::literal(View text) {
-  if (!skip(text)) fail_as_damaged();
+  if (!skip(text)) fail_as_unreadable_payload();
   return *this;
 }
 
 std::int64_t EnvelopeReader::number() {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), number);
-  if (error != std::errc{}) fail_as_damaged();
+  if (error != std::errc{}) fail_as_unreadable_payload();
   rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
   return number;
 }
 
 View EnvelopeReader::word() {
   const std::size_t end = rest_.find('"');
-  if (end == View::npos) fail_as_damaged();
+  if (end == View::npos) fail_as_unreadable_payload();
   const View word = rest_.substr(0, end);
   rest_.remove_prefix(end + 1);
   return word;

@@ -11,13 +11,13 @@
 namespace holdfast::tables {
 namespace {
 
-[[noreturn]] void fail_as_damaged() {
+[[noreturn]] void fail_as_unreadable_row() {
   throw Error(Code::corruption, "an entry of a table cannot be read; restore the database from a backup");
 }
 
 std::uint64_t count(EnvelopeReader& reader) {
   const std::int64_t number = reader.number();
-  if (number < 0) fail_as_damaged();
+  if (number < 0) fail_as_unreadable_row();
   return static_cast<std::uint64_t>(number);
 }
 
@@ -35,7 +35,7 @@ Bytes text_of(EnvelopeReader& reader) {
   std::size_t end = 1;
   while (end < rest.size() && rest[end] != '"') end += rest[end] == '\\' ? 2 : 1;
   const nlohmann::json text = nlohmann::json::parse(rest.substr(0, end + 1), nullptr, false);
-  if (!text.is_string()) fail_as_damaged();
+  if (!text.is_string()) fail_as_unreadable_row();
   reader = EnvelopeReader(rest.substr(end + 1));
   return text.get<Bytes>();
 }
@@ -131,7 +131,7 @@ TableEntry TableEntry::parse(View text) {
   } else if (state == "erased") {
     entry.state = State::erased;
   } else if (state != "live") {
-    fail_as_damaged();
+    fail_as_unreadable_row();
   }
   reader.literal("}");
   return entry;
@@ -147,7 +147,7 @@ DefinitionText DefinitionText::parse(View text) {
   DefinitionText definition;
   definition.name = text_of(reader.literal("{\"name\":"));
   definition.names = reader.literal(",\"deflate\":").rest();
-  if (!definition.names.ends_with('}')) fail_as_damaged();
+  if (!definition.names.ends_with('}')) fail_as_unreadable_row();
   definition.names.remove_suffix(1);
   return definition;
 }

@@ -110,7 +110,7 @@ void drops(Cases& cases) {
   });
 }
 
-void expiry(Cases& cases) {
+void listing_of_expired(Cases& cases) {
   add_case(cases, "s8_3_expired_entries_of_the_whole_store_are_listed_oldest_first", [](Run& run) {
     OwnStore store = run.own_store();
     Backend& backend = store.backend();
@@ -218,7 +218,7 @@ void facts(Cases& cases) {
 void add_store_cases(Cases& cases) {
   listing(cases);
   drops(cases);
-  expiry(cases);
+  listing_of_expired(cases);
   facts(cases);
 }
 

@@ -10,10 +10,6 @@
 namespace holdfast::faults {
 namespace {
 
-constexpr std::chrono::seconds kPatience{30};
-
-Deadline soon() { return std::chrono::steady_clock::now() + kPatience; }
-
 ReadRequest whole_read(const std::vector<Scan>& scans, std::uint64_t token) {
   ReadRequest request;
   request.scans = scans;

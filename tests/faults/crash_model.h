@@ -2,6 +2,7 @@
 // acknowledged, and beside it the state with the one operation whose answer nobody got.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -33,6 +34,9 @@ Observed observe(const MemoryDatabase& database);
 std::string difference(const Observed& actual, const Observed& expected, bool same_history = true);
 
 std::string describe(const Position& position);
+
+/// The deadline of a call that nothing should hold up.
+inline Deadline soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(30); }
 
 /// Not thread-safe.
 class DatabaseModel {

@@ -11,14 +11,11 @@
 namespace holdfast::faults {
 namespace {
 
-constexpr std::chrono::seconds kPatience{30};
 /// How long a reader may hold up the call that is about to fail. A reader that waits for a lock of the writer
 /// sees nothing before the fault, and that is well.
 constexpr std::chrono::milliseconds kReaderPatience{10};
 constexpr int kRetries = 5;
 constexpr std::size_t kKeys = 12;
-
-Deadline soon() { return std::chrono::steady_clock::now() + kPatience; }
 
 }  // namespace
 

@@ -11,7 +11,7 @@ namespace holdfast::sqlite {
 namespace {
 
 /// A sound file with entries of all kinds, and what a check says after `damage` was done to it.
-class Check : public testing::Test {
+class StoreCheck : public testing::Test {
  protected:
   void SetUp() override {
     const auto store = open_store(path_);
@@ -35,7 +35,7 @@ class Check : public testing::Test {
   std::string path_ = folder_.file();
 };
 
-TEST_F(Check, FindsNothingWrongWithASoundFileAndCountsWhatIsThere) {
+TEST_F(StoreCheck, FindsNothingWrongWithASoundFileAndCountsWhatIsThere) {
   const CheckReport report = check_store(path_);
   EXPECT_TRUE(report.ok()) << report.problems.at(0);
   EXPECT_EQ(report.databases, 1u);
@@ -43,7 +43,7 @@ TEST_F(Check, FindsNothingWrongWithASoundFileAndCountsWhatIsThere) {
   EXPECT_EQ(report.commits, 5u);
 }
 
-TEST_F(Check, ChangesNothing) {
+TEST_F(StoreCheck, ChangesNothing) {
   const auto bytes = [this] {
     std::ifstream file(path_, std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(file), {});
@@ -53,7 +53,7 @@ TEST_F(Check, ChangesNothing) {
   EXPECT_EQ(bytes(), before);
 }
 
-TEST_F(Check, ReportsEachBrokenRule) {
+TEST_F(StoreCheck, ReportsEachBrokenRule) {
   const std::vector<std::string> damages = {
       "UPDATE db SET floor = 9",
       "UPDATE entry SET version = 9 WHERE key = x'62'",
@@ -85,7 +85,7 @@ TEST_F(Check, ReportsEachBrokenRule) {
   }
 }
 
-TEST_F(Check, ReportsAPageThatWasOverwritten) {
+TEST_F(StoreCheck, ReportsAPageThatWasOverwritten) {
   {
     std::fstream file(path_, std::ios::binary | std::ios::in | std::ios::out);
     file.seekp(4096 * 3);
@@ -98,7 +98,7 @@ TEST_F(Check, ReportsAPageThatWasOverwritten) {
   }
 }
 
-TEST_F(Check, NeverNamesKeysOrValues) {
+TEST_F(StoreCheck, NeverNamesKeysOrValues) {
   for (const std::string& problem : after("UPDATE log SET last = 6 WHERE last = 5").problems) {
     EXPECT_EQ(problem.find("small"), std::string::npos);
   }
