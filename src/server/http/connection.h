@@ -401,9 +401,9 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
   void run() {
     enter(State::handling);
     const Deadline begin = loop_.now();
-    if (plan_.mode == Plan::Mode::quick && loop_.may_run_here(begin)) {
+    if (plan_.mode == Plan::Mode::quick && loop_.quick_requests.may_run_here(begin)) {
       Response response = plan_.run(request_);
-      loop_.ran_here(begin, loop_.now());
+      loop_.quick_requests.ran_here(begin, loop_.now());
       return on_response(std::move(response));
     }
     loop_.shared.executor->run([connection = self()]() mutable {

@@ -10,9 +10,6 @@ namespace holdfast::server {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{100};
-/// A request on the I/O thread that took this long was not quick; the others waited for it.
-constexpr std::chrono::milliseconds kSlow{2};
-constexpr std::chrono::seconds kSlowFor{2};
 
 std::string http_date(std::int64_t unix_seconds) {
   static constexpr std::array kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -59,10 +56,6 @@ Loop::Loop(HttpShared& http_shared) : shared(http_shared) {
 }
 
 Loop::~Loop() = default;
-
-void Loop::ran_here(Deadline begin, Deadline end) {
-  if (end - begin > kSlow) quick_again_at_ = end + kSlowFor;
-}
 
 void Loop::schedule() {
   timer_.expires_after(kTick);

@@ -12,6 +12,7 @@
 #include "server/http/executor.h"
 #include "server/http/http_server.h"
 #include "server/http/message.h"
+#include "server/http/quick_requests.h"
 
 namespace boost::asio::ssl {
 class context;
@@ -60,11 +61,6 @@ class Loop {
   /// "Sun, 06 Nov 1994 08:49:37 GMT".
   const std::string& date() const { return date_; }
 
-  /// Whether a request that is quick as a rule may be carried out on this thread. When one was not, workers
-  /// take them for a while, so that a slow store does not stop the I/O of other connections.
-  bool may_run_here(Deadline at) const { return at >= quick_again_at_; }
-  void ran_here(Deadline begin, Deadline end);
-
   void tick();
   void drain();
   void abort();
@@ -72,6 +68,7 @@ class Loop {
   bool evict_idle();
 
   HttpShared& shared;
+  QuickRequests quick_requests;
   std::unordered_set<ConnectionBase*> connections;
   bool is_draining = false;
   boost::asio::io_context context{1};
@@ -81,7 +78,6 @@ class Loop {
 
   std::string date_;
   std::int64_t date_second_ = -1;
-  Deadline quick_again_at_{};
   boost::asio::steady_timer timer_{context};
 };
 
