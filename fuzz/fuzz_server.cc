@@ -76,7 +76,8 @@ class World {
 
   const std::vector<Route>& routes() const { return router_.routes(); }
 
-  std::string answer(const std::string& bytes) {
+  /// `ends`: the answer is no stream of events.
+  std::string answer(const std::string& bytes, bool ends) {
     Loop loop(shared_);
     FuzzStream client(loop.context);
     {
@@ -86,9 +87,9 @@ class World {
       client.close_remote();
       std::make_shared<Connection<FuzzStream>>(loop, std::move(stream), "127.0.0.1")->start();
     }
-    // An upload ends with what the client has sent, a stream of events does not.
+    // An upload ends with what the client has sent; a stream of events ends when the client goes.
     loop.context.poll();
-    for (int turns = 0; executor_->is_busy() && turns < 200; ++turns) {
+    for (int turns = 0; executor_->is_busy() && (ends || turns < 200); ++turns) {
       std::this_thread::yield();
       loop.context.poll();
     }
@@ -134,8 +135,7 @@ class Input {
   View rest_;
 };
 
-std::string request_of(Input& input, const std::vector<Route>& routes) {
-  const Route& route = routes[input.number() % routes.size()];
+std::string request_of(Input& input, const Route& route) {
   std::string target;
   for (std::size_t i = 0; i < route.pattern.size(); ++i) {
     if (route.pattern[i] == '{') {
@@ -174,8 +174,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (inputs++ % 2'000 == 0) world = std::make_unique<World>();
   Input input(data, size);
   const bool is_made = input.number() % 2 == 1;
-  const std::string request = is_made ? request_of(input, world->routes()) : input.rest();
-  const std::string answer = world->answer(request);
+  const std::vector<Route>& routes = world->routes();
+  const Route* route = is_made ? &routes[input.number() % routes.size()] : nullptr;
+  const std::string request = is_made ? request_of(input, *route) : input.rest();
+  const std::string answer = world->answer(request, is_made && !route->is_event_stream);
   const bool is_wrong = answer.find("HTTP/1.1 500") == 0 || (is_made && !answer.starts_with("HTTP/1.1 "));
   if (is_wrong) {
     std::cerr << request << "\n---\n" << answer << "\n";

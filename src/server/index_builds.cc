@@ -6,8 +6,14 @@ namespace holdfast::server {
 namespace {
 
 bool is_done(const Records& records) {
-  return std::ranges::none_of(
-      records.indexes(), [](const RecordIndex& index) { return index.state == RecordIndexState::building; });
+  try {
+    return std::ranges::none_of(records.indexes(), [](const RecordIndex& index) {
+      return index.state == RecordIndexState::building;
+    });
+  } catch (const Error&) {
+    // Whoever asks that database next meets the error.
+    return false;
+  }
 }
 
 }  // namespace

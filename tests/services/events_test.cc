@@ -5,7 +5,9 @@
 #include <future>
 #include <map>
 #include <set>
+#include <thread>
 
+#include "engine/engine_test_support.h"
 #include "tests/services/service_test.h"
 
 namespace holdfast {
@@ -642,6 +644,30 @@ TEST_P(EventsTest, a_consumer_that_holds_misses_nothing_while_the_stream_is_prun
   });
   ASSERT_EQ(seen.size(), each);
   for (std::size_t i = 0; i < each; ++i) EXPECT_EQ(seen[i], std::to_string(i));
+}
+
+TEST(EventSubscriptions, lose_no_event_that_comes_between_the_last_page_and_the_wait) {
+  TestWorld world;
+  const std::shared_ptr<Store> writing = world.open();
+  Events writer(writing->database("db"));
+  std::atomic<bool> is_armed{false};
+  const std::shared_ptr<Store> reading = world.open([&](SharedBackend& backend) {
+    backend.after_call = [&](View call, View) {
+      if (call == "read" && is_armed.exchange(false)) writer.append("s", 2);
+    };
+  });
+  writer.append("s", 1);
+  EventSubscription subscription = Events(reading->database("db")).subscribe("s");
+  is_armed = true;
+  EXPECT_EQ(subscription.next(world.now())->payload, Payload(1));
+  std::optional<Event> second;
+  const auto until = std::chrono::steady_clock::now() + seconds(20);
+  while (!second && std::chrono::steady_clock::now() < until) {
+    second = subscription.next(world.now());
+    std::this_thread::yield();
+  }
+  ASSERT_TRUE(second) << "it was lost";
+  EXPECT_EQ(second->payload, Payload(2));
 }
 
 }  // namespace
