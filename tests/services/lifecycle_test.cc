@@ -237,6 +237,25 @@ TEST_P(LifecycleTest, patterns_choose_types) {
   EXPECT_EQ(types_of(of_deletions.until_type("kv:delete")), std::vector<Bytes>{"kv:delete"});
 }
 
+TEST_P(LifecycleTest, the_pattern_of_all_hears_of_every_type) {
+  Lifecycle lifecycle(database());
+  Listener listener;
+  const LifecycleSubscription subscription = lifecycle.on("*", listener.handler());
+  Records records(database());
+  Blobs blobs(database());
+  kv().set("k", 1);
+  records.put("r", 1);
+  blobs.put("b", "bytes");
+  events().append("s", 1);
+  for (const View type : {"kv:set", "record:put", "blob:put", "event:append"}) listener.until_type(type);
+  kv().erase("k");
+  records.erase("r");
+  blobs.erase("b");
+  events().prune("s", {.max_count = 0});
+  for (const View type : {"kv:delete", "record:delete", "blob:delete"}) listener.until_type(type);
+  EXPECT_EQ(types_of(listener.until_type("event:prune")).size(), 8u);
+}
+
 TEST_P(LifecycleTest, an_unknown_pattern_is_refused) {
   Lifecycle lifecycle(database());
   for (const View pattern : {"", "kv", "kv:", "kv:get", "kv:s*", "**", "nothing:*"}) {
