@@ -6,6 +6,7 @@
 
 #include "backends/file/file_backend.h"
 #include "backends/memory/memory_backend.h"
+#include "backends/redis/redis_backend.h"
 #include "backends/sqlite/sqlite_backend.h"
 #include "contract/forwarding.h"
 #include "holdfast/limits.h"
@@ -131,7 +132,9 @@ LayerFactory per_database_layer() {
 }  // namespace
 
 std::vector<BackendFactory> backend_factories() {
-  return {memory_factory(), file_factory(), sqlite_factory()};
+  std::vector<BackendFactory> factories = {memory_factory(), file_factory(), sqlite_factory()};
+  for (BackendFactory& factory : redis_factories()) factories.push_back(std::move(factory));
+  return factories;
 }
 
 std::vector<LayerFactory> layer_factories() {

@@ -22,10 +22,12 @@ std::uint64_t seed() {
   return kSeed;
 }
 
-/// A layer adds little that can go wrong between threads; its backend has been through all of it.
+/// A layer adds little that can go wrong between threads; its backend has been through all of it. To a server
+/// every operation is a round trip.
 std::uint64_t operations(const Target& target) {
   const bool has_layer = target.name.find('+') != std::string::npos;
-  return testing_support::setting("HOLDFAST_OPERATIONS", 100'000) / (has_layer ? 10 : 1);
+  const bool is_server = target.name.find("{HOLDFAST_TEST_") != std::string::npos;
+  return testing_support::setting("HOLDFAST_OPERATIONS", 100'000) / (has_layer || is_server ? 10 : 1);
 }
 
 std::string joined(const std::vector<std::string>& sentences) {

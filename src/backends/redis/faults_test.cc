@@ -1,0 +1,358 @@
+// A server that is killed, loses data, changes its role or stops answering; connections that are cut.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "backends/redis/test_server.h"
+#include "holdfast/open.h"
+#include "holdfast/store.h"
+#include "layers/test_client.h"
+#include "tests/support/code_of.h"
+
+namespace holdfast::redis {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using testing_support::code_of;
+
+const std::vector<std::string> kAlways = {"--appendonly", "yes", "--appendfsync", "always"};
+
+TestClient client_of(Backend& backend, std::uint64_t session = 1) {
+  return {backend, Environment{}.completed(), "db", session};
+}
+
+/// Calls until the server answers again.
+template <class Call>
+auto patiently(Call&& call) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (true) {
+    try {
+      return call();
+    } catch (const Error& error) {
+      if (error.code() != Code::unavailable || std::chrono::steady_clock::now() > deadline) throw;
+      std::this_thread::sleep_for(milliseconds(5));
+    }
+  }
+}
+
+/// What became of the appends of several threads, each of which has a name of its own.
+struct Appended {
+  std::vector<std::string> acknowledged, unknown, refused;
+};
+
+/// Threads that append to one database until they are told to stop. An append that happened twice is there
+/// twice, as its key has the seq in it.
+class Appenders {
+ public:
+  Appenders(Store& store, std::size_t threads) {
+    for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this, &store, i] { work(store, i); });
+  }
+  ~Appenders() { stop(); }
+  Appenders(const Appenders&) = delete;
+  Appenders& operator=(const Appenders&) = delete;
+
+  /// Waits until so many more have been acknowledged.
+  void let_pass(std::size_t count) {
+    const std::size_t until = passed_ + count;
+    while (passed_ < until) std::this_thread::sleep_for(milliseconds(1));
+  }
+  Appended stop() {
+    stopping_ = true;
+    for (std::thread& thread : threads_) {
+      if (thread.joinable()) thread.join();
+    }
+    return appended_;
+  }
+
+ private:
+  void work(Store& store, std::size_t thread) {
+    Database database = store.database("db");
+    for (std::size_t n = 0; !stopping_; ++n) {
+      const std::string name = std::to_string(thread) + "." + std::to_string(n);
+      std::vector<std::string>* list = &appended_.acknowledged;
+      try {
+        database.commit({{}, {Write::put_stamped("e/", "/" + name, "x")}},
+                        std::chrono::steady_clock::now() + std::chrono::seconds(20));
+        ++passed_;
+      } catch (const Error& error) {
+        list = error.retry() == Retry::unknown_outcome ? &appended_.unknown : &appended_.refused;
+      }
+      const std::lock_guard lock(mutex_);
+      list->push_back(name);
+    }
+  }
+
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::size_t> passed_{0};
+  std::mutex mutex_;
+  Appended appended_;
+  std::vector<std::thread> threads_;
+};
+
+/// How often each append is in the database.
+std::map<std::string, std::size_t> stored_appends(Store& store) {
+  std::map<std::string, std::size_t> count;
+  const Database database = store.database("db");
+  Range range = Range::prefix("e/");
+  while (true) {
+    const Page page = patiently([&] { return database.scan(range, {.limit = 10'000}); });
+    for (const Entry& entry : page.entries) ++count[entry.key.substr(2 + limits::kStampDigits + 1)];
+    if (!page.more) return count;
+    range.begin = page.entries.back().key + '\0';
+  }
+}
+
+void expect_exactly_once(Store& store, const Appended& appended) {
+  std::map<std::string, std::size_t> count = stored_appends(store);
+  std::size_t lost = 0;
+  std::size_t doubled = 0;
+  for (const std::string& name : appended.acknowledged) lost += count[name] == 0;
+  for (const auto& [name, times] : count) doubled += times > 1;
+  std::size_t ghosts = 0;
+  for (const std::string& name : appended.refused) ghosts += count[name];
+  EXPECT_EQ(lost, 0u) << "of " << appended.acknowledged.size() << " acknowledged";
+  EXPECT_EQ(doubled, 0u);
+  EXPECT_EQ(ghosts, 0u) << "of " << appended.refused.size() << " refused";
+}
+
+TEST(RedisFaults, KilledUnderLoadAServerThatSyncsHasEveryAcknowledgedCommit) {
+  TestServer server(kAlways);
+  const auto store = Store::open(server.url("sweeper=false"));
+  ASSERT_TRUE(store->traits().keeps_acknowledged);
+  Appenders appenders(*store, 8);
+  for (int round = 0; round < 3; ++round) {
+    appenders.let_pass(300);
+    server.kill();
+    server.start();
+  }
+  appenders.let_pass(300);
+  const Appended appended = appenders.stop();
+  EXPECT_GE(appended.acknowledged.size(), 1'200u);
+  expect_exactly_once(*store, appended);
+}
+
+TEST(RedisFaults, ConnectionsThatAreCutUnderLoadLoseAndDoubleNothing) {
+  TestServer server;
+  const auto store = Store::open(server.url("sweeper=false"));
+  Appenders appenders(*store, 8);
+  for (int round = 0; round < 100; ++round) {
+    appenders.let_pass(10);
+    server.command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+  }
+  const Appended appended = appenders.stop();
+  EXPECT_EQ(appended.unknown.size(), 0u) << "sessions resolve what a cut connection left open";
+  EXPECT_EQ(appended.refused.size(), 0u);
+  expect_exactly_once(*store, appended);
+}
+
+TEST(RedisFaults, ARestartedServerGivesItsDatabasesAnotherHistory) {
+  TestServer server(kAlways);
+  const auto backend = open_backend(server.url());
+  TestClient client = client_of(*backend);
+  client.put("key", "1");
+  const Position before = client.position();
+  Group old = client.group({{{}, {Write::put("key", "2")}}});
+  server.stop();
+  server.start();
+  const Position after = patiently([&] { return client.position(); });
+  EXPECT_NE(after.history, before.history);
+  EXPECT_EQ(after.seq, before.seq);
+  EXPECT_EQ(client.value("key"), "1");
+  EXPECT_EQ(client.position(), after) << "once is enough";
+  backend->commit({&old, 1});
+  ASSERT_TRUE(old.error.has_value());
+  EXPECT_EQ(old.error->code(), Code::history_changed);
+  EXPECT_EQ(old.error->at(), after);
+  EXPECT_EQ(code_of([&] { backend->changes("db", {.since = before}); }), Code::history_changed);
+}
+
+TEST(RedisFaults, ARetryAfterARestartIsAnsweredWithWhatWasRecorded) {
+  TestServer server(kAlways);
+  const auto backend = open_backend(server.url());
+  TestClient client = client_of(*backend);
+  const Group sent = client.put("key", "1");
+  server.kill();
+  server.start();
+  const Group again = patiently([&] {
+    Group group = retried(*backend, sent);
+    if (group.error) throw Error(*group.error);
+    return group;
+  });
+  EXPECT_EQ(again.outcomes, sent.outcomes);
+  EXPECT_EQ(client.position().seq, 1u);
+}
+
+TEST(RedisFaults, AnotherServerBehindTheSameAddressIsNoticedByAWaiter) {
+  TestServer server(kAlways);
+  const auto backend = open_backend(server.url());
+  TestClient client = client_of(*backend);
+  client.put("key", "1");
+  const Cursor cursor{"db", client.position()};
+  server.stop();
+  server.start();
+  std::vector<std::size_t> behind;
+  const auto deadline = client.soon();
+  while (behind.empty() && std::chrono::steady_clock::now() < deadline) {
+    behind = patiently([&] { return backend->wait({&cursor, 1}, deadline); });
+  }
+  EXPECT_EQ(behind, (std::vector<std::size_t>{0}));
+}
+
+TEST(RedisFaults, AnOlderStateThatWasPutBackIsNoticed) {
+  TestServer server(kAlways);
+  const auto backend = open_backend(server.url());
+  TestClient client = client_of(*backend);
+  client.put("key", "old");
+  const std::string kept = server.folder() + "/appendonlydir";
+  server.stop();
+  fs::copy(kept, kept + ".copy", fs::copy_options::recursive);
+  server.start();
+  const Position first = patiently([&] { return client.position(); });
+  client.put("key", "new");
+  Group old = client.group({{{Check::has_version("key", 2)}, {Write::put("key", "newer")}}});
+  server.stop();
+  fs::remove_all(kept);
+  fs::rename(kept + ".copy", kept);
+  server.start();
+  const Position now = patiently([&] { return client.position(); });
+  EXPECT_EQ(now.seq, 1u);
+  EXPECT_NE(now.history, first.history);
+  // The seq of the lost commit is used again; a check that names it must not hold.
+  client.put("key", "other");
+  backend->commit({&old, 1});
+  ASSERT_TRUE(old.error.has_value());
+  EXPECT_EQ(old.error->code(), Code::history_changed);
+  EXPECT_EQ(client.value("key"), "other");
+}
+
+TEST(RedisFaults, AServerThatWasFlushedIsNoticed) {
+  TestServer server;
+  const auto backend = open_backend(server.url());
+  TestClient client = client_of(*backend);
+  client.put("key", "1");
+  const Cursor cursor{"db", client.position()};
+  Group old = client.group({{{}, {Write::put("key", "2")}}});
+  server.command({"FLUSHALL"});
+  backend->commit({&old, 1});
+  ASSERT_TRUE(old.error.has_value());
+  EXPECT_EQ(old.error->code(), Code::history_changed);
+  EXPECT_EQ(client.position(), Position{});
+  EXPECT_EQ(backend->wait({&cursor, 1}, client.soon()), (std::vector<std::size_t>{0}));
+}
+
+TEST(RedisFaults, APrimaryThatBecameAReplicaAnswersNothing) {
+  TestServer server;
+  const auto backend = open_backend(server.url());
+  TestClient client = client_of(*backend);
+  client.put("key", "1");
+  const Position before = client.position();
+  Group group = client.group({{{}, {Write::put("key", "2")}}});
+  server.command({"REPLICAOF", "127.0.0.1", "1"});
+  EXPECT_EQ(code_of([&] { client.value("key"); }), Code::unavailable);
+  backend->commit({&group, 1});
+  ASSERT_TRUE(group.error.has_value());
+  EXPECT_EQ(group.error->code(), Code::unavailable);
+  EXPECT_EQ(group.error->retry(), Retry::backoff) << "it was refused, so it will never be applied";
+  // Promoted again, it may lack what another primary had meanwhile.
+  server.command({"REPLICAOF", "NO", "ONE"});
+  const Position after = patiently([&] { return client.position(); });
+  EXPECT_NE(after.history, before.history);
+  EXPECT_EQ(after.seq, before.seq);
+}
+
+TEST(RedisFaults, AServerThatStandsStillCostsNoMoreThanTheDeadline) {
+  TestServer server;
+  const auto backend = open_backend(server.url());
+  TestClient client = client_of(*backend);
+  client.put("key", "1");
+  Group group = client.group({{{}, {Write::put("key", "2")}}});
+  ::kill(server.process(), SIGSTOP);
+  const auto begin = std::chrono::steady_clock::now();
+  group.deadline = begin + milliseconds(100);
+  backend->commit({&group, 1});
+  ASSERT_TRUE(group.error.has_value());
+  EXPECT_EQ(group.error->code(), Code::timeout);
+  EXPECT_EQ(group.error->retry(), Retry::unknown_outcome);
+  ReadRequest request;
+  request.deadline = std::chrono::steady_clock::now() + milliseconds(100);
+  EXPECT_EQ(code_of([&] { backend->read("db", request); }), Code::timeout);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, milliseconds(200) + limits::kDeadlineGrace);
+  ::kill(server.process(), SIGCONT);
+  const Group again = retried(*backend, [&] {
+    Group late = group;
+    late.deadline = client.soon();
+    return late;
+  }());
+  ASSERT_FALSE(again.error);
+  EXPECT_EQ(again.outcomes.at(0).seq, 2u);
+  EXPECT_EQ(client.position().seq, 2u) << "once";
+}
+
+TEST(RedisFaults, AWaiterWhoseSubscriptionWasCutIsStillWoken) {
+  TestServer server;
+  const auto backend = open_backend(server.url());
+  TestClient client = client_of(*backend);
+  client.put("key", "1");
+  for (int round = 0; round < 20; ++round) {
+    const Cursor cursor{"db", client.position()};
+    std::atomic<bool> woken{false};
+    std::thread waiter([&] {
+      while (!woken && std::chrono::steady_clock::now() < client.soon()) {
+        woken = !backend->wait({&cursor, 1}, client.soon()).empty();
+      }
+    });
+    server.command({"CLIENT", "KILL", "TYPE", "pubsub"});
+    client.put("key", "2");
+    waiter.join();
+    ASSERT_TRUE(woken);
+  }
+}
+
+TEST(RedisFaults, AllConnectionsInUseIsAnErrorThatSaysSo) {
+  TestServer server;
+  const auto backend = open_backend(server.url("connections=1"));
+  ::kill(server.process(), SIGSTOP);
+  std::thread busy([&] {
+    ReadRequest request;
+    request.deadline = std::chrono::steady_clock::now() + milliseconds(700);
+    EXPECT_EQ(code_of([&] { backend->read("db", request); }), Code::timeout);
+  });
+  std::this_thread::sleep_for(milliseconds(100));
+  try {
+    ReadRequest request;
+    request.deadline = std::chrono::steady_clock::now() + milliseconds(100);
+    backend->read("db", request);
+    ADD_FAILURE() << "answered";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::timeout);
+    EXPECT_NE(std::string(error.what()).find("connections"), std::string::npos) << error.what();
+  }
+  busy.join();
+  ::kill(server.process(), SIGCONT);
+}
+
+TEST(RedisFaults, AThousandReconnectsLeaveNothingBehind) {
+  TestServer server;
+  const auto backend = open_backend(server.url());
+  TestClient client = client_of(*backend);
+  client.put("key", "1");
+  const auto descriptors = [] {
+    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{});
+  };
+  const auto before = descriptors();
+  for (int round = 0; round < 1'000; ++round) {
+    server.command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+    ASSERT_EQ(client.value("key"), "1");
+  }
+  EXPECT_LE(descriptors(), before + 1);
+  EXPECT_LE(server.info_number("connected_clients"), 3);
+}
+
+}  // namespace
+}  // namespace holdfast::redis

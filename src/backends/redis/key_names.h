@@ -1,0 +1,44 @@
+// Which keys of the server belong to a store, and to a database of it (docs/backends/redis.md shows them).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+
+#include "holdfast/types.h"
+
+namespace holdfast::redis {
+
+/// Databases are spread over this many hash tags: what must change with a database, its names in the
+/// registries too, is in one slot of a cluster.
+inline constexpr std::size_t kTags = 64;
+
+/// The order that the functions expect.
+struct DatabaseKeys {
+  std::string base;          ///< also the channel of its notifications
+  std::string encoded_name;  ///< "agents%3A42", as in the keys
+  std::array<std::string, 8> keys;
+};
+
+class KeyNames {
+ public:
+  explicit KeyNames(std::string prefix) : prefix_(std::move(prefix)) {}
+
+  DatabaseKeys of(View database) const;
+  /// The databases of a tag, by name; and with the earliest expiry that each may have.
+  std::string names(std::size_t tag) const { return tagged(tag) + ":names"; }
+  std::string due(std::size_t tag) const { return tagged(tag) + ":due"; }
+  /// What the keys of the databases of a tag begin with.
+  std::string tagged(std::size_t tag) const;
+  /// Keys and channel that no database has.
+  std::string probe(View what) const { return tagged(0) + ":probe:" + std::string(what); }
+
+ private:
+  std::string prefix_;
+};
+
+/// Letters, digits and "-._~/" stay; other bytes are %XX, so that a name has no ':' and no brace.
+std::string encode_name(View name);
+Bytes decode_name(View encoded);
+
+}  // namespace holdfast::redis
