@@ -224,7 +224,7 @@ TEST(RedisFaults, AnOlderStateThatWasPutBackIsNoticed) {
   EXPECT_EQ(now.seq, 1u);
   EXPECT_NE(now.history, first.history);
   // The seq of the lost commit is used again; a check that names it must not hold.
-  client.put("key", "other");
+  client_of(*backend, 2).put("key", "other");
   backend->commit({&old, 1});
   ASSERT_TRUE(old.error.has_value());
   EXPECT_EQ(old.error->code(), Code::history_changed);
