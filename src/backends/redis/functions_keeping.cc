@@ -211,6 +211,8 @@ end
 -- probe: does what the functions do, on keys that are no database's, so that a missing permission is found
 -- before there is anything to break
 local function probe(keys, args)
+  -- A probe that failed may have left something.
+  redis.call('UNLINK', keys[1], keys[2], keys[3])
   redis.call('HSET', keys[1], 'a', '1')
   redis.call('HMGET', keys[1], 'a')
   redis.call('HGET', keys[1], 'a')
