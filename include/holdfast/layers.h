@@ -25,12 +25,12 @@ using RemovePlace = std::function<void(const std::string& place)>;
 /// One inner store per logical database. `catalog` maps names to places and is itself a backend of the same
 /// kind. At most `open_limit` inner stores are kept open.
 std::unique_ptr<Backend> per_database(std::unique_ptr<Backend> catalog, OpenPlace open_place,
-                                      RemovePlace remove_place, Environment environment,
+                                      RemovePlace remove_place, const Environment& environment,
                                       std::size_t open_limit = 256);
 
 /// Explicit bindings: each logical database in the store that it is bound to, all others in `otherwise`.
 std::unique_ptr<Backend> bound_databases(std::map<Bytes, std::unique_ptr<Backend>> bindings,
-                                         std::unique_ptr<Backend> otherwise, Environment environment);
+                                         std::unique_ptr<Backend> otherwise, const Environment& environment);
 
 /// How often (in parts of 1,000) and how a `faulty` layer fails calls; everything follows from `seed`.
 struct Faults {

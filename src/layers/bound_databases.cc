@@ -159,7 +159,7 @@ class BoundDatabases final : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> bound_databases(std::map<Bytes, std::unique_ptr<Backend>> bindings,
-                                         std::unique_ptr<Backend> otherwise, Environment environment) {
+                                         std::unique_ptr<Backend> otherwise, const Environment& environment) {
   return std::make_unique<BoundDatabases>(std::move(bindings), std::move(otherwise), environment.completed());
 }
 

@@ -331,7 +331,7 @@ class PerDatabaseBackend final : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> per_database(std::unique_ptr<Backend> catalog, OpenPlace open_place,
-                                      RemovePlace remove_place, Environment environment,
+                                      RemovePlace remove_place, const Environment& environment,
                                       std::size_t open_limit) {
   if (open_limit == 0) {
     throw Error(Code::invalid_argument, "per_database keeps at least one store open; open_limit is 0");

@@ -46,11 +46,11 @@ class FixedTime final : public Clock {
   const UnixMs now_ms_;
 };
 
-Digest digest_at(std::shared_ptr<Backend> backend, Environment environment, View database,
+Digest digest_at(std::shared_ptr<Backend> backend, const Environment& environment, View database,
                  std::uint64_t token) {
   const Deadline deadline = environment.clock->steady_now() + kDigestTimeout;
   StoreOptions options;
-  options.environment = std::move(environment);
+  options.environment = environment;
   options.sweeper = false;
   if (token != 0) options.clock_skew_limit = std::chrono::milliseconds(0);
   const auto engine =
@@ -60,7 +60,7 @@ Digest digest_at(std::shared_ptr<Backend> backend, Environment environment, View
 
 }  // namespace
 
-Importer::Importer(std::shared_ptr<Backend> backend, Environment environment, View database,
+Importer::Importer(std::shared_ptr<Backend> backend, const Environment& environment, View database,
                    const std::string& source)
     : backend_(std::move(backend)),
       environment_(environment.completed()),
@@ -132,6 +132,7 @@ void Importer::clear(const Range& range) {
 
 void Importer::flush() {
   std::vector<Write> writes;
+  writes.reserve(waiting_.size() + 1);
   for (auto& [key, write] : waiting_) writes.push_back(std::move(write));
   waiting_.clear();
   waiting_bytes_ = 0;

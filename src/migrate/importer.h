@@ -18,7 +18,7 @@ class Importer {
  public:
   /// `source` identifies what is imported: only the same source can go on with an import. Throws
   /// already_exists if the database exists, unavailable if it is being filled from another source.
-  Importer(std::shared_ptr<Backend> backend, Environment environment, View database,
+  Importer(std::shared_ptr<Backend> backend, const Environment& environment, View database,
            const std::string& source);
 
   /// The time that the imported entries are judged at, the source's; does not go back. This machine's clock

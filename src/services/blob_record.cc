@@ -23,7 +23,8 @@ Bytes take_string(View& text) {
       text.remove_prefix(at + 1);
       return out;
     }
-    if (text[at] == '\\' && ++at == text.size()) break;
+    if (text[at] == '\\') ++at;
+    if (at == text.size()) break;
     out += text[at];
   }
   fail_as_unreadable();
