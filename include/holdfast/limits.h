@@ -27,7 +27,7 @@ inline constexpr std::size_t kUnchangedLogRows = 10'000;
 /// Digits that put_stamped adds to the key.
 inline constexpr std::size_t kStampDigits = 16;
 inline constexpr std::uint64_t kMaxSeq = (std::uint64_t{1} << 53) - 1;
-/// The latest expiry, from 0 on: like a seq exact in a double, which is what some backends and clients have.
+/// The latest expiry, and with a minus the earliest: exact in a double, like a seq.
 inline constexpr std::int64_t kExpiresAtMs = (std::int64_t{1} << 53) - 1;
 
 /// Sessions (§3.8): kept this long after their last use, at most this many, never dropped within the hour.

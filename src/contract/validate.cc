@@ -22,9 +22,10 @@ void validate_written_key(const Write& write, bool engine) {
 }
 
 void validate_expiry(std::optional<UnixMs> expires_at_ms) {
-  if (!expires_at_ms || (*expires_at_ms >= 0 && *expires_at_ms <= limits::kExpiresAtMs)) return;
+  if (!expires_at_ms || (*expires_at_ms >= -limits::kExpiresAtMs && *expires_at_ms <= limits::kExpiresAtMs))
+    return;
   throw Error(Code::invalid_argument, "expires_at_ms: " + std::to_string(*expires_at_ms) +
-                                          " ms; it is a Unix time from 0 to " +
+                                          " ms; a Unix time and its negative are at most " +
                                           std::to_string(limits::kExpiresAtMs));
 }
 

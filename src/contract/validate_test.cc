@@ -87,13 +87,13 @@ TEST(BatchLimits, AreChecksWritesValuesAndBytes) {
             "keys and values of a batch: 8388624 bytes, the maximum is 8388608");
 }
 
-TEST(BatchLimits, AreExpiriesFromZeroToTheLastExactDouble) {
+TEST(BatchLimits, AreExpiriesThatADoubleHoldsExactly) {
   const auto with_expiry = [](UnixMs expires_at_ms) {
     return batch_of({Write::put("k", "v", expires_at_ms)});
   };
-  EXPECT_NO_THROW(validate_batch(with_expiry(0)));
+  EXPECT_NO_THROW(validate_batch(with_expiry(-limits::kExpiresAtMs)));
   EXPECT_NO_THROW(validate_batch(with_expiry(limits::kExpiresAtMs)));
-  for (const UnixMs wrong : {UnixMs{-1}, limits::kExpiresAtMs + 1, INT64_MAX, INT64_MIN}) {
+  for (const UnixMs wrong : {-limits::kExpiresAtMs - 1, limits::kExpiresAtMs + 1, INT64_MAX, INT64_MIN}) {
     EXPECT_NE(refusal([&] { validate_batch(with_expiry(wrong)); }).find(std::to_string(wrong)),
               std::string::npos);
   }

@@ -23,7 +23,7 @@ using testing_support::code_of;
 
 const std::vector<std::string> kAlways = {"--appendonly", "yes", "--appendfsync", "always"};
 
-TestClient client_of(Backend& backend, std::uint64_t session = 1) {
+TestClient writer_of(Backend& backend, std::uint64_t session = 1) {
   return {backend, Environment{}.completed(), "db", session};
 }
 
@@ -154,7 +154,7 @@ TEST(RedisFaults, ConnectionsThatAreCutUnderLoadLoseAndDoubleNothing) {
 TEST(RedisFaults, ARestartedServerGivesItsDatabasesAnotherHistory) {
   TestServer server(kAlways);
   const auto backend = open_backend(server.url());
-  TestClient client = client_of(*backend);
+  TestClient client = writer_of(*backend);
   client.put("key", "1");
   const Position before = client.position();
   Group old = client.group({{{}, {Write::put("key", "2")}}});
@@ -175,7 +175,7 @@ TEST(RedisFaults, ARestartedServerGivesItsDatabasesAnotherHistory) {
 TEST(RedisFaults, ARetryAfterARestartIsAnsweredWithWhatWasRecorded) {
   TestServer server(kAlways);
   const auto backend = open_backend(server.url());
-  TestClient client = client_of(*backend);
+  TestClient client = writer_of(*backend);
   const Group sent = client.put("key", "1");
   server.kill();
   server.start();
@@ -191,7 +191,7 @@ TEST(RedisFaults, ARetryAfterARestartIsAnsweredWithWhatWasRecorded) {
 TEST(RedisFaults, AnotherServerBehindTheSameAddressIsNoticedByAWaiter) {
   TestServer server(kAlways);
   const auto backend = open_backend(server.url());
-  TestClient client = client_of(*backend);
+  TestClient client = writer_of(*backend);
   client.put("key", "1");
   const Cursor cursor{"db", client.position()};
   server.stop();
@@ -207,7 +207,7 @@ TEST(RedisFaults, AnotherServerBehindTheSameAddressIsNoticedByAWaiter) {
 TEST(RedisFaults, AnOlderStateThatWasPutBackIsNoticed) {
   TestServer server(kAlways);
   const auto backend = open_backend(server.url());
-  TestClient client = client_of(*backend);
+  TestClient client = writer_of(*backend);
   client.put("key", "old");
   const std::string kept = server.folder() + "/appendonlydir";
   server.stop();
@@ -224,7 +224,7 @@ TEST(RedisFaults, AnOlderStateThatWasPutBackIsNoticed) {
   EXPECT_EQ(now.seq, 1u);
   EXPECT_NE(now.history, first.history);
   // The seq of the lost commit is used again; a check that names it must not hold.
-  client_of(*backend, 2).put("key", "other");
+  writer_of(*backend, 2).put("key", "other");
   backend->commit({&old, 1});
   ASSERT_TRUE(old.error.has_value());
   EXPECT_EQ(old.error->code(), Code::history_changed);
@@ -234,7 +234,7 @@ TEST(RedisFaults, AnOlderStateThatWasPutBackIsNoticed) {
 TEST(RedisFaults, AServerThatWasFlushedIsNoticed) {
   TestServer server;
   const auto backend = open_backend(server.url());
-  TestClient client = client_of(*backend);
+  TestClient client = writer_of(*backend);
   client.put("key", "1");
   const Cursor cursor{"db", client.position()};
   Group old = client.group({{{}, {Write::put("key", "2")}}});
@@ -249,7 +249,7 @@ TEST(RedisFaults, AServerThatWasFlushedIsNoticed) {
 TEST(RedisFaults, APrimaryThatBecameAReplicaAnswersNothing) {
   TestServer server;
   const auto backend = open_backend(server.url());
-  TestClient client = client_of(*backend);
+  TestClient client = writer_of(*backend);
   client.put("key", "1");
   const Position before = client.position();
   Group group = client.group({{{}, {Write::put("key", "2")}}});
@@ -269,7 +269,7 @@ TEST(RedisFaults, APrimaryThatBecameAReplicaAnswersNothing) {
 TEST(RedisFaults, AServerThatStandsStillCostsNoMoreThanTheDeadline) {
   TestServer server;
   const auto backend = open_backend(server.url());
-  TestClient client = client_of(*backend);
+  TestClient client = writer_of(*backend);
   client.put("key", "1");
   Group group = client.group({{{}, {Write::put("key", "2")}}});
   ::kill(server.process(), SIGSTOP);
@@ -297,7 +297,7 @@ TEST(RedisFaults, AServerThatStandsStillCostsNoMoreThanTheDeadline) {
 TEST(RedisFaults, AWaiterWhoseSubscriptionWasCutIsStillWoken) {
   TestServer server;
   const auto backend = open_backend(server.url());
-  TestClient client = client_of(*backend);
+  TestClient client = writer_of(*backend);
   client.put("key", "1");
   for (int round = 0; round < 20; ++round) {
     const Cursor cursor{"db", client.position()};
@@ -340,7 +340,7 @@ TEST(RedisFaults, AllConnectionsInUseIsAnErrorThatSaysSo) {
 TEST(RedisFaults, AThousandReconnectsLeaveNothingBehind) {
   TestServer server;
   const auto backend = open_backend(server.url());
-  TestClient client = client_of(*backend);
+  TestClient client = writer_of(*backend);
   client.put("key", "1");
   const auto descriptors = [] {
     return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{});
