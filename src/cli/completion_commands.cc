@@ -1,5 +1,8 @@
 // holdfast completion bash|zsh, holdfast manual: what is generated from the table of commands.
 
+#include <map>
+#include <set>
+
 #include "cli/command_tree.h"
 #include "cli/context.h"
 #include "cli/exit.h"
@@ -31,11 +34,11 @@ std::string words_of(const Command& command) {
 /// A case of the shell for each option whose value is one of a few words or a file.
 std::string value_cases(const CommandTree& tree) {
   std::map<std::string, std::string> choices;
-  std::vector<std::string> files;
+  std::set<std::string> files;
   const auto add = [&](const Argument& argument) {
     if (argument.kind == Argument::Kind::choice && argument.is_option())
       choices[argument.name] = joined(argument.choices);
-    if (argument.kind == Argument::Kind::file && argument.is_option()) files.push_back(argument.name);
+    if (argument.kind == Argument::Kind::file && argument.is_option()) files.insert(argument.name);
   };
   for (const Command& command : tree.commands) {
     for (const Argument& argument : command.arguments) add(argument);

@@ -396,6 +396,22 @@ TEST_F(Cli, CompletesCommandsOptionsAndChoicesInBash) {
   EXPECT_EQ(complete("holdfast completion z"), "zsh");
 }
 
+TEST_F(Cli, CompletesCommandsInZsh) {
+  write_file("completion", output({"completion", "zsh"}));
+  // A terminal of its own, since zsh completes only what is typed.
+  write_file("complete.zsh",
+             "zmodload zsh/zpty\n"
+             "zpty shell \"PS1='> ' zsh -f -i\"\n"
+             "zpty -w shell 'source " +
+                 path("completion") +
+                 "; echo rea''dy'\n"
+                 "zpty -r -m shell out '*ready*'\n"
+                 "zpty -w -n shell $'holdfast db sc\\t'\n"
+                 "zpty -r -m shell out '*db scan*'\n"
+                 "zpty -d shell\n");
+  EXPECT_EQ(std::system(("timeout 60 zsh -f " + path("complete.zsh")).c_str()), 0);
+}
+
 TEST_F(Cli, HasAManualThatIsCurrent) {
   std::ifstream stream(HOLDFAST_MANUAL);
   const std::string manual{std::istreambuf_iterator<char>(stream), {}};
