@@ -39,10 +39,13 @@ class Pool {
   /// the server is. After a failure the next attempt waits, longer each time. Throws unavailable, and timeout
   /// when all connections stay in use.
   Lease take(Deadline deadline);
-  /// One beside the pool's, for somebody who keeps it.
+  /// One beside the pool's, for somebody who keeps it. Tries a few times, since a connection may be cut while
+  /// it is being made.
   std::unique_ptr<Connection> connect(Deadline deadline);
 
  private:
+  void wait_for_turn(Deadline deadline);
+  void back_off();
   void give_back(std::unique_ptr<Connection> connection);
   void leave();
 
