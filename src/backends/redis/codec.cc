@@ -14,8 +14,9 @@ namespace {
 template <class Number>
 Number parse(View text, int base) {
   Number number = 0;
-  const char* end = text.data() + text.size();
-  const auto [stopped, problem] = std::from_chars(text.data(), end, number, base);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [stopped, problem] = std::from_chars(begin, end, number, base);
   if (text.empty() || problem != std::errc{} || stopped != end) damaged("a number");
   return number;
 }

@@ -7,7 +7,7 @@
 namespace holdfast::redis {
 namespace {
 
-constexpr std::size_t kReceiveBytes = 64 * 1024;
+constexpr std::size_t kReceiveBytes = 64u << 10;
 
 View first_word(View text) { return text.substr(0, text.find_first_of(" \r\n")); }
 

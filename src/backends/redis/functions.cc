@@ -20,10 +20,10 @@ constexpr Function kFunctions[] = {
     {"probe", "probe", true}};
 
 const std::string& source() {
-  static const std::string text = std::string(shared_functions()) + "\n" + std::string(reading_functions()) +
-                                  "\n" + std::string(committing_functions()) + "\n" +
-                                  std::string(keeping_functions());
-  return text;
+  static const std::string kText = std::string(shared_functions()) + "\n" + std::string(reading_functions()) +
+                                   "\n" + std::string(committing_functions()) + "\n" +
+                                   std::string(keeping_functions());
+  return kText;
 }
 
 std::string make_version() {
@@ -36,8 +36,8 @@ std::string make_version() {
 }  // namespace
 
 const std::string& library_name() {
-  static const std::string name = "holdfast_" + make_version();
-  return name;
+  static const std::string kName = "holdfast_" + make_version();
+  return kName;
 }
 
 std::string function_name(View function) { return library_name() + "_" + std::string(function); }

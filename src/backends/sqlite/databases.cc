@@ -32,7 +32,7 @@ std::optional<DatabaseRow> Databases::find(View name) {
   }
   const Rows rows(find_.bind(Text{name}));
   if (!find_.step()) return std::nullopt;
-  const DatabaseRow row = row_of(find_);
+  DatabaseRow row = row_of(find_);
   remember(name, row.id);
   return row;
 }
