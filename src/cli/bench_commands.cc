@@ -8,6 +8,7 @@
 #include "cli/command_tree.h"
 #include "cli/context.h"
 #include "cli/exit.h"
+#include "contract/hex.h"
 #include "holdfast/conformance.h"
 #include "holdfast/open.h"
 #include "migrate/text.h"
@@ -28,7 +29,7 @@ class Scratch {
  public:
   explicit Scratch(Context& context)
       : store_(context.store()),
-        name_("bench-" + migrate::hex16(context.environment().random->next())),
+        name_("bench-" + hex16(context.environment().random->next())),
         database_(store_.database(name_)) {}
   ~Scratch() {
     try {
@@ -118,7 +119,7 @@ class Bench {
 
  private:
   /// Spread over all keys by a multiplicative hash; the same in every run.
-  static Bytes key(std::uint64_t number) { return "key/" + migrate::hex16(number * 0x9E3779B97F4A7C15u); }
+  static Bytes key(std::uint64_t number) { return "key/" + hex16(number * 0x9E3779B97F4A7C15u); }
 
   void run(void (Bench::*operation)(std::uint64_t), std::uint64_t thread, Deadline end,
            std::atomic<bool>& failed, std::vector<std::uint32_t>& latencies, std::uint64_t& count) {
@@ -203,7 +204,7 @@ int bench(Context& given, const Arguments& arguments) {
 class Folder {
  public:
   explicit Folder(std::uint64_t number)
-      : path_(std::filesystem::temp_directory_path() / ("holdfast-conformance-" + migrate::hex16(number))) {
+      : path_(std::filesystem::temp_directory_path() / ("holdfast-conformance-" + hex16(number))) {
     std::filesystem::create_directories(path_);
   }
   ~Folder() {

@@ -7,6 +7,7 @@
 #include "cli/context.h"
 #include "cli/exit.h"
 #include "cli/views.h"
+#include "contract/hex.h"
 #include "holdfast/maintenance.h"
 #include "holdfast/objects.h"
 #include "holdfast/open.h"
@@ -22,8 +23,7 @@ const Argument kYes{"--yes", "do not ask", Kind::flag};
 std::vector<Cell> database_cells(Store& store, const Bytes& name) {
   try {
     const Position at = store.database(name).position();
-    return {Cell::text(name), Cell::number(at.seq), Cell::text(migrate::hex16(at.history)),
-            Cell::text("open")};
+    return {Cell::text(name), Cell::number(at.seq), Cell::text(hex16(at.history)), Cell::text("open")};
   } catch (const Error& error) {
     if (error.code() != Code::unavailable && error.code() != Code::moved) throw;
     const char* state = error.code() == Code::moved ? "moved" : "being loaded";
@@ -88,7 +88,7 @@ int stat(Context& context, const Arguments&) {
   }
   const Position at = database.position();
   context.out().object({{"database", Cell::text(database.name())},
-                        {"history", Cell::text(migrate::hex16(at.history))},
+                        {"history", Cell::text(hex16(at.history))},
                         {"seq", Cell::number(at.seq)},
                         {"entries", Cell::number(entries)},
                         {"expiring", Cell::number(expiring)},
@@ -106,9 +106,9 @@ int digest(Context& context, const Arguments&) {
   const Deadline deadline = context.environment().clock->steady_now() + std::chrono::hours(24);
   const Digest digest = database.digest(deadline);
   context.out().object({{"database", Cell::text(database.name())},
-                        {"digest", Cell::text(migrate::hex16(digest.high) + migrate::hex16(digest.low))},
+                        {"digest", Cell::text(hex16(digest.high) + hex16(digest.low))},
                         {"entries", Cell::number(digest.entries)},
-                        {"history", Cell::text(migrate::hex16(digest.at.history))},
+                        {"history", Cell::text(hex16(digest.at.history))},
                         {"seq", Cell::number(digest.at.seq)}});
   return kExitSuccess;
 }

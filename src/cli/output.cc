@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "cli/exit.h"
+#include "contract/hex.h"
 #include "migrate/text.h"
 #include "services/base64.h"
 #include "services/json_text.h"
@@ -252,15 +253,13 @@ void ProgressBar::clear() {
 }
 
 std::string printable(View bytes) {
-  static constexpr View kHex = "0123456789abcdef";
   const bool is_text = is_utf8(bytes);
   std::string out;
   for (const char c : bytes) {
     const auto code = static_cast<unsigned char>(c);
     if (code < 0x20 || code == 0x7F || (code >= 0x80 && !is_text)) {
       out += "\\x";
-      out += kHex[code >> 4];
-      out += kHex[code & 15];
+      append_hex(out, c);
     } else {
       out += c;
     }

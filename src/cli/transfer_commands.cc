@@ -9,6 +9,7 @@
 #include "cli/context.h"
 #include "cli/exit.h"
 #include "cli/line_reader.h"
+#include "contract/hex.h"
 #include "holdfast/migrate.h"
 #include "holdfast/open.h"
 #include "migrate/text.h"
@@ -54,9 +55,7 @@ class Watcher {
   std::int64_t began_at_ms_ = 0;
 };
 
-std::string digest_text(const Digest& digest) {
-  return migrate::hex16(digest.high) + migrate::hex16(digest.low);
-}
+std::string digest_text(const Digest& digest) { return hex16(digest.high) + hex16(digest.low); }
 
 std::vector<std::pair<std::string, Cell>> summary_fields(const migrate::Summary& summary, const char* done) {
   const char* what = summary.was_there     ? "was there already"

@@ -1,12 +1,12 @@
 #include "contract/answer.h"
 
+#include "contract/hex.h"
+
 namespace holdfast {
 
 Bytes stamp(Seq seq) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  Bytes digits(limits::kStampDigits, '0');
-  for (std::size_t i = digits.size(); seq != 0; seq >>= 4) digits[--i] = kDigits[seq & 15];
-  return digits;
+  static_assert(limits::kStampDigits == 16);
+  return hex16(seq);
 }
 
 Bytes written_key(const Write& write, Seq seq) {

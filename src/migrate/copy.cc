@@ -1,6 +1,7 @@
 #include <charconv>
 #include <utility>
 
+#include "contract/hex.h"
 #include "engine/digest.h"
 #include "engine/engine.h"
 #include "holdfast/migrate.h"

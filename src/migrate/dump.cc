@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "contract/hex.h"
 #include "engine/engine.h"
 #include "holdfast/migrate.h"
 #include "migrate/dump_lines.h"

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "contract/hex.h"
 #include "holdfast/error.h"
 #include "holdfast/limits.h"
 #include "migrate/json_scan.h"

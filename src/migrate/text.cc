@@ -2,12 +2,11 @@
 
 #include <charconv>
 
+#include "contract/hex.h"
 #include "services/json_text.h"
 
 namespace holdfast::migrate {
 namespace {
-
-constexpr View kHex = "0123456789abcdef";
 
 void append_escaped(std::string& out, char c) {
   switch (c) {
@@ -28,8 +27,7 @@ void append_escaped(std::string& out, char c) {
       return;
     default:
       out += "\\u00";
-      out += kHex[static_cast<unsigned char>(c) >> 4];
-      out += kHex[static_cast<unsigned char>(c) & 15];
+      append_hex(out, c);
   }
 }
 
@@ -52,12 +50,6 @@ void append_json_string(std::string& out, View text) {
 std::string json_string(View text) {
   std::string out;
   append_json_string(out, text);
-  return out;
-}
-
-std::string hex16(std::uint64_t number) {
-  std::string out(16, '0');
-  for (std::size_t i = 0; i < 16; ++i) out[15 - i] = kHex[number >> (4 * i) & 15];
   return out;
 }
 

@@ -12,8 +12,7 @@ namespace holdfast::migrate {
 void append_json_string(std::string& out, View text);
 std::string json_string(View text);
 
-/// A number as 16 lower-case hexadecimal digits, and back.
-std::string hex16(std::uint64_t number);
+/// The number that hex16() wrote; none for any other text.
 std::optional<std::uint64_t> from_hex16(View text);
 
 }  // namespace holdfast::migrate

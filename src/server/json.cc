@@ -5,6 +5,7 @@
 #include <charconv>
 #include <vector>
 
+#include "contract/hex.h"
 #include "contract/url.h"
 #include "holdfast/error.h"
 
@@ -207,11 +208,7 @@ const Json& Fields::array(const char* field, std::size_t limit) const {
 }
 
 std::string text_of(const Position& position) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text(16, '0');
-  std::uint64_t history = position.history;
-  for (int i = 15; i >= 0; --i, history >>= 4) text[static_cast<std::size_t>(i)] = kDigits[history & 15];
-  return text + "-" + std::to_string(position.seq);
+  return hex16(position.history) + "-" + std::to_string(position.seq);
 }
 
 Position position_of(View text) {

@@ -2,8 +2,8 @@
 
 #include <sodium.h>
 
+#include "contract/hex.h"
 #include "holdfast/error.h"
-#include "services/hex.h"
 
 namespace holdfast {
 namespace {

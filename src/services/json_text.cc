@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "contract/hex.h"
 #include "holdfast/error.h"
 #include "holdfast/payload.h"
 
@@ -284,7 +285,6 @@ std::size_t plain_json_length(View text, std::size_t at) {
 Bytes minified_json(View text) { return Minifier(text).run(); }
 
 Bytes json_string(View text) {
-  constexpr View kHex = "0123456789abcdef";
   if (!is_utf8(text)) throw Error(Code::invalid_argument, "text is not UTF-8; store it as raw bytes");
   Bytes out = "\"";
   for (std::size_t at = 0; at < text.size(); ++at) {
@@ -297,8 +297,7 @@ Bytes json_string(View text) {
       out += "\\n";
     } else if (static_cast<unsigned char>(c) < 0x20) {
       out += "\\u00";
-      out += kHex[static_cast<unsigned char>(c) >> 4];
-      out += kHex[static_cast<unsigned char>(c) & 15];
+      append_hex(out, c);
     } else {
       out += '\\';
       out += c;

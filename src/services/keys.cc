@@ -4,10 +4,10 @@
 #include <charconv>
 #include <string>
 
+#include "contract/hex.h"
 #include "holdfast/error.h"
 #include "holdfast/payload.h"
 #include "services/blake2b.h"
-#include "services/hex.h"
 
 namespace holdfast {
 namespace {
@@ -65,11 +65,7 @@ Bytes short_segment(View text) {
 
 Bytes hash_segment(View text) { return blake2b_hex(text).substr(0, 32); }
 
-Bytes number_segment(std::uint64_t number) {
-  Bytes out(16, '0');
-  for (std::size_t i = 16; i-- > 0; number >>= 4) out[i] = kHexDigits[number & 15];
-  return out;
-}
+Bytes number_segment(std::uint64_t number) { return hex16(number); }
 
 std::uint64_t segment_number(View digits) {
   std::uint64_t number = 0;

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <string>
 
+#include "contract/hex.h"
 #include "contract/validate.h"
 #include "holdfast/error.h"
-#include "services/hex.h"
 
 namespace holdfast {
 Bytes to_cursor(View place) {

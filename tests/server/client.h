@@ -26,6 +26,8 @@ struct HttpAnswer {
 };
 
 using HeaderList = std::vector<std::pair<std::string, std::string>>;
+/// Of a body that is JSON.
+inline const HeaderList kJson = {{"Content-Type", "application/json"}};
 
 /// One connection. Throws std::runtime_error when it breaks or nothing comes for 20 seconds.
 class HttpConnection {

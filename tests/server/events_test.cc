@@ -11,7 +11,6 @@ namespace {
 
 using nlohmann::json;
 
-const HeaderList kJson = {{"Content-Type", "application/json"}};
 constexpr const char* kStream = "/v1/databases/db/events/orders%2F1";
 
 TEST(EventRoutes, AppendAndListInOrder) {

@@ -10,7 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-const HeaderList kJson = {{"Content-Type", "application/json"}};
 constexpr const char* kKey = "/v1/databases/db/kv/a/key";
 
 TEST(KvRoutes, KeepADocumentsTextAndTellItFromBytes) {

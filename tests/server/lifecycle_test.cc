@@ -12,7 +12,6 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kLifecycle = "/v1/databases/db/lifecycle";
-const HeaderList kJson = {{"Content-Type", "application/json"}};
 
 TEST(LifecycleRoute, TellsWhatHappensToTheServices) {
   TestServer server;

@@ -10,7 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-const HeaderList kJson = {{"Content-Type", "application/json"}};
 constexpr const char* kRecord = "/v1/databases/db/records/users/ada";
 
 TEST(RecordRoutes, CountVersionsAndKeepTheText) {

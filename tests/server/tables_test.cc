@@ -8,7 +8,6 @@ namespace {
 
 using nlohmann::json;
 
-const HeaderList kJson = {{"Content-Type", "application/json"}};
 constexpr const char* kRecord = "/v1/databases/db/tables/users/records/anna";
 
 TEST(TableRoutes, WriteReadAndErase) {

@@ -34,21 +34,14 @@ constexpr View kStates[] = {"open", "frozen", "moved", "importing"};
 
 }  // namespace
 
-std::string hex(std::uint64_t number) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text(16, '0');
-  for (std::size_t i = text.size(); number != 0; number >>= 4) text[--i] = kDigits[number & 15];
-  return text;
-}
-
 std::uint64_t parse_hex(View text) { return parse<std::uint64_t>(text, 16); }
 std::uint64_t parse_unsigned(View text) { return parse<std::uint64_t>(text, 10); }
 std::int64_t parse_signed(View text) { return parse<std::int64_t>(text, 10); }
 
 std::string encode_fence(const Fence& fence) {
   if (fence == Fence{}) return "";
-  return std::string(kStates[static_cast<std::size_t>(fence.state)]) + " " + hex(fence.token) + " " +
-         hex(fence.at.history) + " " + std::to_string(fence.at.seq) + " " + std::to_string(fence.time_ms) +
+  return std::string(kStates[static_cast<std::size_t>(fence.state)]) + " " + hex16(fence.token) + " " +
+         hex16(fence.at.history) + " " + std::to_string(fence.at.seq) + " " + std::to_string(fence.time_ms) +
          " " + fence.place;
 }
 

@@ -9,12 +9,11 @@
 #include <vector>
 
 #include "contract/head.h"
+#include "contract/hex.h"
 #include "holdfast/backend.h"
 
 namespace holdfast::redis {
 
-/// 16 lower-case digits.
-std::string hex(std::uint64_t number);
 /// All of these throw corruption where the text is not what it should be.
 std::uint64_t parse_hex(View text);
 std::uint64_t parse_unsigned(View text);

@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "contract/hex.h"
 #include "holdfast/error.h"
 
 namespace holdfast::redis {
@@ -49,8 +50,9 @@ Bytes decode_name(View encoded) {
 }
 
 std::string KeyNames::tagged(std::size_t tag) const {
-  static constexpr char kLower[] = "0123456789abcdef";
-  return prefix_ + "{" + kLower[tag >> 4] + kLower[tag & 15] + "}";
+  std::string text = prefix_ + "{";
+  append_hex(text, static_cast<char>(tag));
+  return text + "}";
 }
 
 DatabaseKeys KeyNames::of(View database) const {

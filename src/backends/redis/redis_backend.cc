@@ -107,7 +107,7 @@ class RedisBackend final : public Backend {
   Changes changes(View database, const ChangesRequest& request) override {
     const Reply reply =
         server_.call(database, "changes",
-                     {hex(request.since.history), std::to_string(request.since.seq), request.range.begin,
+                     {hex16(request.since.history), std::to_string(request.since.seq), request.range.begin,
                       request.range.end, std::to_string(request.limit), request.keys_only ? "k" : "v"},
                      effective(request.deadline));
     const std::vector<const redisReply*> parts = elements_of(*reply, 4);
@@ -148,10 +148,10 @@ class RedisBackend final : public Backend {
       const std::optional<Head> after = apply_fence(stored.head, expected, next);
       if (!after) return false;
       const bool ends_import = after->history != stored.head.history;
-      Arguments arguments{database, server_.names().of(database).base, hex(stored.head.history), stored.fence,
-                          encode_fence(after->fence)};
+      Arguments arguments{database, server_.names().of(database).base, hex16(stored.head.history),
+                          stored.fence, encode_fence(after->fence)};
       if (ends_import) {
-        arguments.add(hex(after->history));
+        arguments.add(hex16(after->history));
         arguments.add(std::to_string(after->seq));
         arguments.add(std::to_string(after->time_ms));
       }
@@ -183,7 +183,7 @@ class RedisBackend final : public Backend {
   bool drop(View database, std::uint64_t history, Deadline deadline) override {
     const DatabaseKeys keys = server_.names().of(database);
     const Reply reply = server_.call_once(
-        database, "drop", {database, keys.encoded_name, keys.base, hex(history)}, effective(deadline));
+        database, "drop", {database, keys.encoded_name, keys.base, hex16(history)}, effective(deadline));
     return reply->integer == 1;
   }
 

@@ -112,7 +112,7 @@ void Server::adopt(Connection& connection, View database, const redisReply& repl
   const DatabaseKeys keys = names_.of(database);
   Request request;
   request.command({"FCALL", function_name("adopt"), "1", keys.keys[0], stored.server, identity,
-                   hex(new_history()), keys.base});
+                   hex16(new_history()), keys.base});
   connection.call_one(request, deadline);
 }
 

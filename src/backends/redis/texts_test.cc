@@ -95,8 +95,8 @@ TEST(RedisKeys, RefuseARegistryThatIsNotOurs) {
 }
 
 TEST(RedisCodec, KeepsNumbersOfAllBits) {
-  EXPECT_EQ(parse_hex(hex(UINT64_MAX)), UINT64_MAX);
-  EXPECT_EQ(hex(0), "0000000000000000");
+  EXPECT_EQ(parse_hex(hex16(UINT64_MAX)), UINT64_MAX);
+  EXPECT_EQ(hex16(0), "0000000000000000");
   EXPECT_EQ(parse_unsigned("18446744073709551615"), UINT64_MAX);
   EXPECT_EQ(parse_signed("-9223372036854775808"), INT64_MIN);
   for (const char* text : {"", "1x", "18446744073709551616", " 1"}) {

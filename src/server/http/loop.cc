@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "contract/hex.h"
+
 namespace holdfast::server {
 namespace {
 
@@ -44,10 +46,7 @@ std::string HttpShared::next_request_id() {
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
   x ^= x >> 31;
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string id(16, '0');
-  for (int i = 15; i >= 0; --i, x >>= 4) id[static_cast<std::size_t>(i)] = kDigits[x & 15];
-  return id;
+  return hex16(x);
 }
 
 Loop::Loop(HttpShared& http_shared) : shared(http_shared) {

@@ -1,6 +1,7 @@
-// Lower-case hexadecimal, two digits a byte.
+// Lower-case hexadecimal.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "holdfast/types.h"
@@ -12,6 +13,13 @@ inline constexpr View kHexDigits = "0123456789abcdef";
 inline void append_hex(Bytes& out, char byte) {
   out += kHexDigits[static_cast<unsigned char>(byte) >> 4];
   out += kHexDigits[static_cast<unsigned char>(byte) & 15];
+}
+
+/// All 16 digits, so that texts sort as the numbers do.
+inline Bytes hex16(std::uint64_t number) {
+  Bytes digits(16, '0');
+  for (std::size_t i = digits.size(); number != 0; number >>= 4) digits[--i] = kHexDigits[number & 15];
+  return digits;
 }
 
 /// The byte that two digits stand for; none if one of them is no lower-case hexadecimal digit.
