@@ -308,14 +308,12 @@ bool run_case(const CrashTarget& target, const CrashCase& which) {
   }
 }
 
-std::size_t sweep(const CrashTarget& target, CrashCase which) {
-  std::size_t runs = 0;
+std::size_t sweep(const CrashTarget& target, CrashCase which, std::size_t stride) {
   int without_fault = 0;
-  for (which.call = 1; without_fault < kRunsWithoutFault; ++which.call) {
+  for (which.call = 1; without_fault < kRunsWithoutFault; which.call += stride) {
     if (!run_case(target, which)) ++without_fault;
-    ++runs;
   }
-  return runs;
+  return which.call - 1;
 }
 
 CrashCase random_case(const CrashTarget& target, std::uint64_t seed) {

@@ -39,8 +39,9 @@ struct CrashCase {
 /// CrashFailure with the case's text and the latest calls of the disk.
 bool run_case(const CrashTarget& target, const CrashCase& which);
 
-/// Runs a case once for every call that there is to fail. Returns how many runs that were.
-std::size_t sweep(const CrashTarget& target, CrashCase which);
+/// Runs a case once for every call that there is to fail, or with a stride for the first of each so many.
+/// Returns how many calls it has gone through.
+std::size_t sweep(const CrashTarget& target, CrashCase which, std::size_t stride = 1);
 
 /// A random case, with all that makes a case, from a seed.
 CrashCase random_case(const CrashTarget& target, std::uint64_t seed);
