@@ -7,13 +7,17 @@
 #include <vector>
 
 #include "backends/redis/connection.h"
+#include "environment/back_off.h"
 
 namespace holdfast::redis {
 
 class Pool {
  public:
   Pool(Address address, const Environment& environment, std::size_t most)
-      : address_(std::move(address)), environment_(environment), most_(most) {}
+      : address_(std::move(address)),
+        environment_(environment),
+        most_(most),
+        back_off_(environment.clock, environment.random) {}
 
   /// Gives its connection back, or closes it if it is broken.
   class Lease {
@@ -36,16 +40,12 @@ class Pool {
   };
 
   /// A connection that was there a moment ago, or a new one; one that was idle for long has asked again who
-  /// the server is. After a failure the next attempt waits, longer each time. Throws unavailable, and timeout
-  /// when all connections stay in use.
+  /// the server is. Throws unavailable, and timeout when all connections stay in use.
   Lease take(Deadline deadline);
-  /// One beside the pool's, for somebody who keeps it. Tries a few times, since a connection may be cut while
-  /// it is being made.
+  /// One beside the pool's, for somebody who keeps it.
   std::unique_ptr<Connection> connect(Deadline deadline);
 
  private:
-  void wait_for_turn(Deadline deadline);
-  void back_off();
   void give_back(std::unique_ptr<Connection> connection);
   void leave();
 
@@ -56,8 +56,7 @@ class Pool {
   std::condition_variable changed_;
   std::vector<std::unique_ptr<Connection>> idle_;
   std::size_t in_use_ = 0;
-  std::size_t failures_ = 0;  ///< to connect, in a row
-  Deadline next_attempt_ = {};
+  BackOff back_off_;
 };
 
 }  // namespace holdfast::redis
