@@ -23,7 +23,8 @@ function(holdfast_library name)
                                             $<INSTALL_INTERFACE:include>
                                      PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(${name} PUBLIC Threads::Threads nlohmann_json::nlohmann_json
-                                PRIVATE SQLite::SQLite3 PkgConfig::sodium $<LINK_ONLY:PkgConfig::hiredis> OpenSSL::SSL absl::btree absl::flat_hash_map
+                                PRIVATE SQLite::SQLite3 PkgConfig::sodium $<LINK_ONLY:PostgreSQL::PostgreSQL>
+                                        $<LINK_ONLY:PkgConfig::hiredis> OpenSSL::SSL absl::btree absl::flat_hash_map
                                         absl::synchronization)
   holdfast_warnings(${name})
   if(HOLDFAST_CLANG_TIDY)

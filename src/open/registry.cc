@@ -6,6 +6,7 @@
 
 #include "backends/file/file_backend.h"
 #include "backends/memory/memory_backend.h"
+#include "backends/postgres/postgres_backend.h"
 #include "backends/redis/redis_backend.h"
 #include "backends/sqlite/sqlite_backend.h"
 #include "contract/forwarding.h"
@@ -107,7 +108,7 @@ std::unique_ptr<Backend> open_per_database(const LayerFactory::Below& below) {
   const auto path_of = [folder = below.url.path, suffix](const std::string& name) {
     return path_in(folder, name + suffix);
   };
-  below.environment.files->create_folder(below.url.path);
+  if (!below.backend.takes_authority) below.environment.files->create_folder(below.url.path);
   const RemovePlace remove = [path_of, url = below.url, remove_all = below.backend.remove,
                               environment = below.environment](const std::string& place) {
     Url inner = url;
@@ -132,7 +133,8 @@ LayerFactory per_database_layer() {
 }  // namespace
 
 std::vector<BackendFactory> backend_factories() {
-  std::vector<BackendFactory> factories = {memory_factory(), file_factory(), sqlite_factory()};
+  std::vector<BackendFactory> factories = {memory_factory(), file_factory(), sqlite_factory(),
+                                           postgres_factory("postgres"), postgres_factory("postgresql")};
   for (BackendFactory& factory : redis_factories()) factories.push_back(std::move(factory));
   return factories;
 }

@@ -1,0 +1,34 @@
+// The head of a database as the statements give it.
+#pragma once
+
+#include <string>
+
+#include "backends/postgres/values.h"
+#include "contract/head.h"
+
+namespace holdfast::postgres {
+
+/// How a fence is kept: open is 0, and the detail is null unless it says more than the token.
+std::string fence_detail(const Fence& fence);
+Fence fence_of(std::int32_t state, std::int64_t token, View detail);
+
+/// The columns that head_columns() names.
+inline constexpr const char* kHeadColumns =
+    "d.id, d.history, d.lineage, d.floor, d.fence, d.token, d.fence_detail, g.last_seq, g.time";
+/// One row of kHeadColumns if $1::text is the name of a database.
+inline constexpr const char* kHeadTables = R"sql(
+  {s}.database d
+  LEFT JOIN LATERAL (SELECT c.last_seq, c.time, c.log_rows FROM {s}.commits c WHERE c.db = d.id
+                     ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g ON true
+)sql";
+inline constexpr int kHeadColumnCount = 9;
+
+struct HeadRow {
+  std::int64_t id = 0;  ///< 0: there is no such database
+  Head head;
+  std::string lineage;
+};
+/// From row `row`, whose head columns begin at `column` and are null if there is no such database.
+HeadRow head_row(const Rows& rows, int row, int column);
+
+}  // namespace holdfast::postgres

@@ -1,0 +1,376 @@
+// What is particular to PostgreSQL; the contract itself is proved by the conformance suite.
+#include <sys/wait.h>
+
+#include <thread>
+
+#include "backends/postgres/schema.h"
+#include "backends/postgres/test_server.h"
+#include "holdfast/open.h"
+#include "holdfast/store.h"
+#include "layers/test_client.h"
+#include "tests/support/code_of.h"
+
+namespace holdfast::postgres {
+namespace {
+
+using testing_support::code_of;
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return "";
+}
+
+/// Opens a role's door to everything that the schema's owner may do, or to less.
+class Role {
+ public:
+  explicit Role(const std::vector<std::string>& settings = {}) {
+    sql_("CREATE ROLE " + name_ + " LOGIN PASSWORD 'secret of the role'");
+    for (const std::string& setting : settings) sql_("ALTER ROLE " + name_ + " SET " + setting);
+  }
+  ~Role() {
+    sql_("DROP OWNED BY " + name_ + " CASCADE");
+    sql_("DROP ROLE " + name_);
+  }
+  Role(const Role&) = delete;
+  Role& operator=(const Role&) = delete;
+  const std::string& name() const { return name_; }
+
+ private:
+  const std::string name_ = unique_name();
+  const Sql sql_;
+};
+
+TEST(PostgresBackend, says_what_the_server_promises) {
+  const auto backend = open_store(unique_name());
+  EXPECT_EQ(backend->traits().name, "postgres");
+  EXPECT_EQ(backend->traits().durability, Durability::disk);
+  EXPECT_TRUE(backend->traits().shared_by_processes);
+  EXPECT_TRUE(backend->traits().keeps_acknowledged);
+}
+
+TEST(PostgresBackend, keeps_the_schema_in_readable_tables) {
+  const std::string schema = unique_name();
+  const auto backend = open_store(schema);
+  TestClient client(*backend, environment(), "agents/42");
+  client.commit({{}, {Write::put("text", "{\"a\":1}"), Write::put(View("\0\xff", 2), View("\x80", 1))}});
+  const Sql sql;
+  EXPECT_EQ(sql("SELECT database || '|' || key || '|' || value FROM " + schema + ".readable ORDER BY key"),
+            (std::vector<std::string>{"agents/42|\\x00ff|\\x80", "agents/42|text|{\"a\":1}"}));
+}
+
+TEST(PostgresBackend, touches_nothing_outside_of_its_schema) {
+  const Sql sql;
+  const std::string outside =
+      "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+      "WHERE n.nspname NOT LIKE 'hf\\_%' AND n.nspname NOT LIKE 'holdfast\\_%' AND n.nspname NOT LIKE "
+      "'pg\\_%' ORDER BY 1";
+  const std::vector<std::string> before = sql(outside);
+  const auto backend = open_store(unique_name());
+  TestClient(*backend, environment(), "db").commit({{}, {Write::put("k", "v")}});
+  EXPECT_EQ(sql(outside), before);
+}
+
+TEST(PostgresBackend, is_made_by_processes_that_start_at_once) {
+  const std::string schema = unique_name();
+  std::vector<pid_t> children;
+  for (int i = 0; i < 6; ++i) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      try {
+        open_store(schema);
+        _exit(0);
+      } catch (const std::exception& error) {
+        std::fprintf(stderr, "child: %s\n", error.what());
+        _exit(1);
+      }
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+}
+
+TEST(PostgresBackend, refuses_a_schema_that_a_newer_library_has_made) {
+  const std::string schema = unique_name();
+  open_store(schema);
+  Sql()("UPDATE " + schema + ".layout SET version = 99");
+  EXPECT_EQ(code_of([&] { open_store(schema); }), Code::capability_missing);
+}
+
+TEST(PostgresBackend, tells_databases_apart_whose_long_names_begin_alike) {
+  const auto backend = open_store(unique_name());
+  const Bytes one = Bytes(150, 'a') + "1";
+  const Bytes other = Bytes(150, 'a') + "2";
+  TestClient(*backend, environment(), one).commit({{}, {Write::put("k", "1")}});
+  TestClient(*backend, environment(), other).commit({{}, {Write::put("k", "2")}});
+  EXPECT_EQ(TestClient(*backend, environment(), one).value("k"), "1");
+}
+
+// ---- roles
+
+TEST(PostgresBackend, keeps_its_promises_under_a_role_whose_defaults_are_hostile) {
+  const Role role({"default_transaction_isolation = 'repeatable read'", "synchronous_commit = off",
+                   "search_path = nowhere", "default_transaction_read_only = on", "bytea_output = 'escape'",
+                   "default_transaction_deferrable = on", "enable_indexscan = off"});
+  const std::string schema = unique_name();
+  Sql()("GRANT CREATE ON DATABASE holdfast TO " + role.name());
+  const auto backend = open_store(schema, {{"user", role.name()}});
+  EXPECT_EQ(backend->traits().durability, Durability::disk);
+  // Two writers that both demand an empty range: under a snapshot from before the lock both would commit.
+  std::atomic<int> won = 0;
+  for (int round = 0; round < 20; ++round) {
+    const Bytes prefix = "round/" + std::to_string(round) + "/";
+    TestClient reader(*backend, environment(), "db", 100);
+    if (round == 0) reader.commit({{}, {Write::put("first", "")}});
+    const ReadAnswer seen = reader.read();
+    std::vector<std::thread> writers;
+    for (std::uint64_t i = 1; i <= 4; ++i) {
+      writers.emplace_back([&, i] {
+        TestClient client(*backend, environment(), "db", 1'000 * static_cast<std::uint64_t>(round + 1) + i);
+        const Group group =
+            client.commit({{Check::unchanged(Range::prefix(prefix), seen.at.seq, seen.time_ms)},
+                           {Write::put(prefix + std::to_string(i), "")}});
+        if (!group.error && group.outcomes[0].committed()) ++won;
+      });
+    }
+    for (std::thread& writer : writers) writer.join();
+  }
+  EXPECT_EQ(won, 20);
+}
+
+TEST(PostgresBackend, needs_no_more_rights_than_the_manual_says) {
+  const std::string schema = unique_name();
+  open_store(schema);
+  const Role role;
+  const Sql sql;
+  sql("GRANT USAGE ON SCHEMA " + schema + " TO " + role.name());
+  sql("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA " + schema + " TO " + role.name());
+  sql("REVOKE INSERT, UPDATE, DELETE ON " + schema + ".layout FROM " + role.name());
+  const auto backend = open_store(schema, {{"user", role.name()}});
+  TestClient client(*backend, environment(), "db");
+  client.commit({{Check::absent("k")}, {Write::put("k", "v"), Write::put("gone", "")}});
+  client.commit({{Check::unchanged(Range::prefix("x"), 1, 0)}, {Write::erase("gone")}});
+  EXPECT_EQ(client.value("k"), "v");
+  const Position at = client.position();
+  backend->compact("db", at.seq, client.soon());
+  EXPECT_TRUE(backend->changes("db", {.since = at}).items.empty());
+  EXPECT_TRUE(backend->drop("db", at.history, client.soon()));
+  backend->expired(0, 10, client.soon());
+  EXPECT_EQ(sql("SELECT count(*) FROM " + schema + ".entry").front(), "0");
+}
+
+TEST(PostgresBackend, says_what_a_role_may_not_do) {
+  const std::string schema = unique_name();
+  open_store(schema);
+  const Role role;
+  EXPECT_EQ(code_of([&] { open_store(schema, {{"user", role.name()}}); }), Code::permission_denied);
+  EXPECT_EQ(code_of([&] { open_store(unique_name(), {{"user", role.name()}}); }), Code::permission_denied);
+}
+
+// ---- passwords
+
+TEST(PostgresBackend, logs_in_with_a_password_that_no_message_repeats) {
+  const std::string url = server_url("HOLDFAST_TEST_POSTGRES_TCP");
+  const UrlOptions options = {{"schema", unique_name()}};
+  EXPECT_NO_THROW(open_url(url, options));
+  const std::size_t at = url.find('@');
+  const std::string wrong = url.substr(0, url.rfind(':', at)) + ":opensesame" + url.substr(at);
+  const std::string message = message_of([&] { open_url(wrong, options); });
+  EXPECT_NE(message.find("password authentication failed"), std::string::npos) << message;
+  EXPECT_EQ(message.find("opensesame"), std::string::npos) << message;
+}
+
+TEST(PostgresBackend, repeats_no_part_of_a_url_that_it_cannot_read) {
+  for (const char* url : {"postgres://user:open%ZZsesame@host/db", "postgres://user:opensesame@[::1/db"}) {
+    const std::string message = message_of([&] { open_url(url); });
+    EXPECT_EQ(message.find("sesame"), std::string::npos) << message;
+  }
+}
+
+TEST(PostgresBackend, refuses_schemas_that_would_need_quotes) {
+  for (const char* schema : {"", "Upper", "with-dash", "1st", "pg_own", "x\"; DROP"}) {
+    EXPECT_EQ(code_of([&] { open_store(schema); }), Code::invalid_argument) << schema;
+  }
+}
+
+// ---- connections
+
+TEST(PostgresBackend, says_which_option_helps_when_all_connections_are_busy) {
+  const std::string schema = unique_name();
+  const auto backend = open_store(schema, {{"lanes", "1"}, {"pool_timeout_ms", "200"}});
+  TestClient client(*backend, environment(), "db");
+  client.commit({{}, {Write::put("k", "v")}});
+  // Somebody holds the database's lock, so that the one connection waits.
+  const Sql sql;
+  sql("SELECT pg_advisory_lock(" + std::to_string(lock_number("commit", schema, "db")) + ")");
+  std::thread waiting(
+      [&] { TestClient(*backend, environment(), "db", 2).commit({{}, {Write::put("k", "w")}}); });
+  const Sql other;
+  while (other("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").front() == "0") {
+    std::this_thread::yield();
+  }
+  const Group refused = client.commit({{}, {Write::put("k", "x")}});
+  sql("SELECT pg_advisory_unlock_all()");
+  waiting.join();
+  ASSERT_TRUE(refused.error);
+  EXPECT_EQ(refused.error->code(), Code::unavailable);
+  EXPECT_EQ(refused.error->retry(), Retry::backoff);
+  EXPECT_NE(std::string(refused.error->what()).find("option lanes"), std::string::npos)
+      << refused.error->what();
+}
+
+TEST(PostgresBackend, says_that_no_server_is_there) {
+  EXPECT_EQ(code_of([] { open_url("postgres://nobody@127.0.0.1:1/none"); }), Code::unavailable);
+}
+
+TEST(PostgresBackend, goes_on_when_its_connections_are_terminated_under_load) {
+  const std::string name = unique_name();
+  StoreOptions options;
+  options.sweeper = false;
+  const auto store = Store::open(open_store(name, {{"application_name", name}}), options);
+  Database database = store->database("db");
+  database.put("counter", "0");
+  constexpr int kThreads = 4, kEach = 25;
+  std::atomic<bool> is_done = false;
+  std::thread nemesis([&] {
+    const Sql sql;
+    while (!is_done) {
+      sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '" + name +
+          "' AND random() < 0.3");
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  });
+  std::atomic<int> acknowledged = 0, unknown = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      for (int k = 0; k < kEach; ++k) {
+        try {
+          database.transact(
+              [](Transaction& transaction) {
+                const int count = std::stoi(transaction.get("counter")->value);
+                transaction.put("counter", std::to_string(count + 1));
+              },
+              std::chrono::steady_clock::now() + std::chrono::seconds(20));
+          ++acknowledged;
+        } catch (const Error& error) {
+          if (error.retry() == Retry::unknown_outcome) ++unknown;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  is_done = true;
+  nemesis.join();
+  // Nothing acknowledged is lost, nothing is applied twice.
+  const int counted = std::stoi(database.get("counter")->value);
+  EXPECT_GE(counted, acknowledged.load());
+  EXPECT_LE(counted, acknowledged + unknown);
+  EXPECT_GT(acknowledged, kThreads * kEach / 2);
+}
+
+// ---- the past
+
+TEST(PostgresBackend, begins_a_new_history_when_the_cluster_is_another_one) {
+  const std::string schema = unique_name();
+  const auto backend = open_store(schema);
+  TestClient client(*backend, environment(), "db");
+  client.commit({{}, {Write::put("k", "v")}});
+  const Position before = client.position();
+  const Cursor cursor{"db", before};
+  for (const char* asked : {"read", "commit", "changes", "wait"}) {
+    const Position old = client.position();
+    // As after the promotion of a standby, or the restore of a dump.
+    Sql()("UPDATE " + schema + ".database SET lineage = 'another cluster'");
+    const std::string_view what = asked;
+    if (what == "read") {
+      ReadRequest request;
+      request.now_ms = environment().clock->now_ms();
+      request.history = old.history;
+      EXPECT_EQ(code_of([&] { backend->read("db", request); }), Code::history_changed);
+    } else if (what == "commit") {
+      Group group = client.group({{{}, {Write::put("k", "w")}}});
+      Sql()("UPDATE " + schema + ".database SET lineage = 'another cluster'");
+      group.history = old.history;
+      backend->commit({&group, 1});
+      ASSERT_TRUE(group.error);
+      EXPECT_EQ(group.error->code(), Code::history_changed);
+    } else if (what == "changes") {
+      EXPECT_EQ(code_of([&] { backend->changes("db", {.since = old}); }), Code::history_changed);
+    } else {
+      const Cursor at{"db", old};
+      EXPECT_EQ(backend->wait({&at, 1}, client.soon()).size(), 1u);
+    }
+    EXPECT_NE(client.position().history, old.history) << asked;
+    EXPECT_EQ(client.value("k"), "v");
+  }
+  EXPECT_EQ(backend->wait({&cursor, 1}, client.soon()).size(), 1u);
+}
+
+// ---- waiting
+
+TEST(PostgresBackend, wakes_a_waiter_of_another_store_by_notification) {
+  const std::string schema = unique_name();
+  const auto one = open_store(schema);
+  const auto other = open_store(schema);
+  TestClient client(*one, environment(), "db");
+  client.commit({{}, {Write::put("k", "v")}});
+  std::chrono::steady_clock::duration best = std::chrono::hours(1);
+  for (int i = 0; i < 5; ++i) {
+    const Cursor cursor{"db", client.position()};
+    std::chrono::steady_clock::time_point woken;
+    std::thread waiter([&] {
+      EXPECT_EQ(other->wait({&cursor, 1}, client.soon()).size(), 1u);
+      woken = std::chrono::steady_clock::now();
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    client.commit({{}, {Write::put("k", "v")}});
+    const auto committed = std::chrono::steady_clock::now();
+    waiter.join();
+    best = std::min(best, woken - committed);
+  }
+  // Looking again would take up to 500 ms; a notification takes a few.
+  EXPECT_LT(best, std::chrono::milliseconds(100));
+}
+
+// ---- a schema for each database
+
+TEST(PostgresBackend, gives_each_database_a_schema_of_its_own_and_drops_it_an_hour_after_the_database) {
+  const std::string schema = unique_name();
+  Environment manual = environment();
+  const auto clock = std::make_shared<ManualClock>();
+  manual.clock = clock;
+  const Sql sql;
+  const std::string schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE '" + schema +
+                              "\\_%' AND nspname NOT LIKE '%catalog'";
+  std::string url = "per_database+" + server_url();
+  url += (url.find('?') == std::string::npos ? "?schema=" : "&schema=") + schema;
+  const auto backend = open_backend(url, manual);
+  for (const char* name : {"one", "two"}) {
+    TestClient(*backend, manual, name).commit({{}, {Write::put("k", name)}});
+  }
+  EXPECT_EQ(sql(schemas).front(), "2");
+  TestClient one(*backend, manual, "one");
+  EXPECT_TRUE(one.drop());
+  EXPECT_EQ(one.value("k"), "(none)");
+  // Another process may be in the middle of a call to it.
+  clock->advance(std::chrono::minutes(59));
+  backend->expired(clock->now_ms(), 1, one.soon());
+  EXPECT_EQ(sql(schemas).front(), "2");
+  clock->advance(std::chrono::minutes(2));
+  backend->expired(clock->now_ms(), 1, one.soon());
+  EXPECT_EQ(sql(schemas).front(), "1");
+  EXPECT_EQ(TestClient(*backend, manual, "two").value("k"), "two");
+}
+
+}  // namespace
+}  // namespace holdfast::postgres

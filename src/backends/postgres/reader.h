@@ -1,0 +1,47 @@
+// Everything that only reads: one round trip, one snapshot.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "backends/postgres/head_row.h"
+#include "backends/postgres/server.h"
+#include "contract/answer.h"
+#include "holdfast/backend.h"
+
+namespace holdfast::postgres {
+
+class Reader {
+ public:
+  Reader(Server& server, const std::string& schema);
+
+  ReadAnswer read(View database, const ReadRequest& request);
+  Changes changes(View database, const ChangesRequest& request);
+  ExpiredAnswer expired(UnixMs now_ms, std::size_t limit, Deadline deadline);
+  std::vector<Bytes> databases(View prefix, View after, std::size_t limit, Deadline deadline);
+  /// §8.4.
+  std::vector<std::size_t> behind(std::span<const Cursor> cursors, Deadline deadline);
+
+ private:
+  /// Runs `read(connection)` on a connection for reads, and again on another one until the deadline if it was
+  /// lost: reads may be repeated.
+  template <class Read>
+  auto with_connection(Deadline deadline, const Read& read);
+  /// A new past is begun by the first who finds that the cluster is another one (§1.5).
+  void adopt(Connection& connection, View database, Deadline deadline);
+
+  ReadAnswer read_once(Connection& connection, View database, const ReadRequest& request, Deadline deadline);
+  std::optional<ReadAnswer> read_one(Connection& connection, View database, const ReadRequest& request,
+                                     Deadline deadline);
+  static Page page_of(const Rows& rows, const Scan& scan, AnswerBudget& budget);
+  static void take_gets(const Rows& rows, const ReadRequest& request, AnswerBudget& budget,
+                        ReadAnswer& answer);
+  Changes changes_once(Connection& connection, View database, const ChangesRequest& request,
+                       Deadline deadline);
+
+  Server& server_;
+  const Statement begin_, end_, head_, one_, gets_, checks_, changes_, adopt_, expired_, databases_, heads_;
+  const Statement scans_[2][2];  ///< [reverse][keys_only]
+};
+
+}  // namespace holdfast::postgres

@@ -1,0 +1,455 @@
+#include "backends/postgres/schema.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <array>
+#include <functional>
+
+#include "holdfast/limits.h"
+
+namespace holdfast::postgres {
+namespace {
+
+// Keys are bytea, which compares as unsigned bytes. Entries have no index by version: it was measured to be
+// the main cost, and the commits, append-only rows that are head, change log and session record in one,
+// replace it. Nothing refers to `database` by a foreign key: the rows of a dropped database are freed in
+// steps.
+constexpr const char* kTables = R"sql(
+CREATE TABLE {s}.layout(version integer NOT NULL);
+CREATE TABLE {s}.database(
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name text COLLATE "C" NOT NULL UNIQUE,
+  history bigint NOT NULL,
+  floor bigint NOT NULL,
+  lineage text NOT NULL,
+  fence integer NOT NULL DEFAULT 0,
+  token bigint NOT NULL DEFAULT 0,
+  fence_detail bytea
+) WITH (fillfactor = 70);
+CREATE TABLE {s}.dropped(id bigint PRIMARY KEY);
+CREATE TABLE {s}.entry(
+  db bigint NOT NULL,
+  key bytea NOT NULL,
+  version bigint NOT NULL,
+  expires bigint,
+  value bytea NOT NULL,
+  PRIMARY KEY(db, key)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
+ALTER TABLE {s}.entry ALTER key SET STORAGE PLAIN, ALTER value SET STORAGE EXTERNAL;
+CREATE INDEX entry_expiry ON {s}.entry(expires, db, key) WHERE expires IS NOT NULL;
+CREATE TABLE {s}.session(
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  db bigint NOT NULL,
+  session bytea NOT NULL,
+  UNIQUE(db, session)
+);
+CREATE TABLE {s}.commits(
+  db bigint NOT NULL,
+  last_seq bigint NOT NULL,
+  ordinal bigint NOT NULL,
+  applied integer NOT NULL,
+  time bigint NOT NULL,
+  session bigint,
+  number bigint,
+  hash bigint,
+  history bigint NOT NULL,
+  outcomes integer[],
+  keys bytea[],
+  ranks integer[],
+  log_rows bigint NOT NULL,
+  PRIMARY KEY(db, last_seq, ordinal)
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 1);
+ALTER TABLE {s}.commits ALTER keys SET STORAGE EXTERNAL, ALTER ranks SET STORAGE EXTERNAL;
+CREATE INDEX commits_session ON {s}.commits(db, session, ordinal) WHERE session IS NOT NULL;
+
+-- For people: bytes as text where they are UTF-8 without NUL, and as \x... otherwise.
+CREATE FUNCTION {s}.readable_text(bytes bytea) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT
+SET search_path = pg_catalog AS $body$
+BEGIN
+  RETURN convert_from(bytes, 'UTF8');
+EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+  RETURN '\x' || encode(bytes, 'hex');
+END
+$body$;
+CREATE VIEW {s}.readable AS
+SELECT d.name AS database, {s}.readable_text(e.key) AS key, {s}.readable_text(e.value) AS value, e.version,
+       to_timestamp(e.expires / 1000.0) AS expires
+FROM {s}.entry e JOIN {s}.database d ON d.id = e.db;
+)sql";
+
+// docs/contract.md 3.4, in its order. The lock is the first statement and every later statement sees what the
+// holders before have committed: so it is in a VOLATILE function under READ COMMITTED, and nowhere else.
+// `status`: 0 done, 1 the lock is held and p_wait is false, 2 refused (the caller finds out why from the head
+// and the session's record), 3 recorded before.
+constexpr const char* kCommitHead = R"sql(
+CREATE FUNCTION {s}.commit_group(
+  p_lock bigint, p_wait boolean, p_name text, p_lineage text, p_new_history bigint, p_history bigint,
+  p_session bytea, p_number bigint, p_hash bigint, p_retry boolean, p_now bigint, p_skew bigint, p_token bigint,
+  p_may_commit boolean, p_may_import boolean, p_batches integer,
+  c_batch integer[], c_no integer[], c_key bytea[], c_version bigint[],
+  u_batch integer[], u_no integer[], u_begin bytea[], u_end bytea[], u_since bigint[], u_time bigint[],
+  w_batch integer[], w_key bytea[], w_suffix bytea[], w_value bytea[], w_expires bigint[], w_version bigint[],
+  w_distinct boolean, e_batch integer[], e_key bytea[], e_reap boolean[],
+  OUT status integer, OUT history bigint, OUT seq bigint, OUT head_time bigint, OUT floor bigint,
+  OUT fence integer, OUT token bigint, OUT fence_detail bytea, OUT applied integer, OUT outcomes integer[],
+  OUT last_number bigint, OUT last_hash bigint, OUT last_history bigint, OUT last_seq bigint,
+  OUT last_applied integer, OUT last_outcomes integer[], OUT last_import boolean
+) LANGUAGE plpgsql VOLATILE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off SET jit = off AS $body$
+#variable_conflict use_column
+DECLARE
+  h record;
+  t bigint;
+  importing boolean;
+  failed_batches integer[];
+  failed_checks integer[];
+  rank integer[];
+  log_keys bytea[];
+  log_ranks integer[];
+  db_id bigint;
+  session_id bigint;
+  next_rank integer := 0;
+BEGIN
+  IF p_wait THEN
+    PERFORM pg_advisory_xact_lock(p_lock);
+  ELSIF NOT pg_try_advisory_xact_lock(p_lock) THEN
+    status := 1;
+    RETURN;
+  END IF;
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'holdfast commits under READ COMMITTED only' USING ERRCODE = '25001';
+  END IF;
+  IF current_setting('synchronous_commit') = 'off' THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
+
+  SELECT d.id, d.history, d.floor, d.lineage, d.fence, d.token, d.fence_detail,
+         g.last_seq AS seq, g.ordinal, g.time, g.log_rows, o.id AS session_id, r.number, r.hash,
+         r.history AS r_history, r.last_seq AS r_seq, r.applied AS r_applied, r.outcomes AS r_outcomes
+  INTO h
+  FROM {s}.database d
+  LEFT JOIN LATERAL (SELECT * FROM {s}.commits c WHERE c.db = d.id
+                     ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g ON true
+  LEFT JOIN {s}.session o ON o.db = d.id AND o.session = p_session
+  LEFT JOIN LATERAL (SELECT * FROM {s}.commits c WHERE c.db = d.id AND c.session = o.id
+                     ORDER BY c.ordinal DESC LIMIT 1) r ON true
+  WHERE d.name = p_name;
+  db_id := h.id;
+  seq := coalesce(h.seq, 0);
+  head_time := coalesce(h.time, 0);
+  floor := coalesce(h.floor, 0);
+  fence := coalesce(h.fence, 0);
+  token := coalesce(h.token, 0);
+  fence_detail := h.fence_detail;
+  history := coalesce(h.history, 0);
+  IF h.lineage <> p_lineage THEN
+    history := CASE WHEN history = 0 THEN 0 ELSE p_new_history END;
+    UPDATE {s}.database SET history = commit_group.history, lineage = p_lineage WHERE id = db_id;
+  END IF;
+
+  IF h.number IS NOT NULL AND p_number <= h.number THEN
+    last_number := h.number;
+    last_hash := h.hash;
+    last_history := h.r_history;
+    last_seq := h.r_seq;
+    last_applied := h.r_applied;
+    last_outcomes := h.r_outcomes;
+    last_import := h.r_history = 0;
+    status := CASE WHEN p_number = h.number AND p_hash = h.hash THEN 3 ELSE 2 END;
+    RETURN;
+  END IF;
+  importing := fence = 3;
+  t := greatest(p_now, head_time);
+  IF (p_history <> 0 AND p_history <> history)
+     OR (fence <> 0 AND (token = 0 OR p_token <> token))
+     OR (importing AND NOT p_may_import) OR (NOT importing AND NOT p_may_commit)
+     OR (p_skew > 0 AND head_time - p_now > p_skew) THEN
+    status := 2;
+    RETURN;
+  END IF;
+
+  IF cardinality(c_batch) > 0 OR cardinality(u_batch) > 0 THEN
+    SELECT array_agg(f.batch), array_agg(f.no) INTO failed_batches, failed_checks
+    FROM (SELECT x.batch, min(x.no) AS no FROM (
+)sql";
+
+constexpr const char* kCommitTail = R"sql(
+    ) x GROUP BY x.batch) f;
+  END IF;
+  applied := p_batches - coalesce(cardinality(failed_batches), 0);
+  status := 0;
+  IF failed_batches IS NOT NULL THEN
+    outcomes := array_fill(-1, ARRAY[p_batches]);
+    rank := array_fill(0, ARRAY[p_batches]);
+    FOR i IN 1 .. cardinality(failed_batches) LOOP
+      outcomes[failed_batches[i]] := failed_checks[i];
+    END LOOP;
+    FOR i IN 1 .. p_batches LOOP
+      IF outcomes[i] < 0 THEN
+        next_rank := next_rank + 1;
+        rank[i] := next_rank;
+      END IF;
+    END LOOP;
+    IF applied = 0 AND NOT p_retry THEN
+      RETURN;
+    END IF;
+  END IF;
+
+  IF db_id IS NULL THEN
+    history := p_new_history;
+    INSERT INTO {s}.database(name, history, floor, lineage)
+    VALUES (p_name, history, 0, p_lineage) RETURNING id INTO db_id;
+  END IF;
+
+  IF cardinality(e_batch) > 0 AND applied > 0 THEN
+    WITH gone AS (
+      DELETE FROM {s}.entry e USING unnest(e_batch, e_key, e_reap) AS x(batch, key, reap)
+      WHERE e.db = db_id AND e.key = x.key AND (NOT x.reap OR e.expires <= t)
+        AND (rank IS NULL OR rank[x.batch] > 0)
+      RETURNING x.key, coalesce(rank[x.batch], x.batch) AS rank)
+    SELECT array_agg(g.key), array_agg(g.rank) INTO log_keys, log_ranks FROM gone g;
+  END IF;
+  IF cardinality(w_batch) > 0 AND applied > 0 THEN
+    IF importing THEN
+      INSERT INTO {s}.entry AS e (db, key, version, expires, value)
+      SELECT DISTINCT ON (x.key) db_id, x.key, x.version, nullif(x.expires, -9223372036854775808), x.value
+      FROM unnest(w_key, w_version, w_expires, w_value) WITH ORDINALITY AS x(key, version, expires, value, n)
+      ORDER BY x.key, x.n DESC
+      ON CONFLICT (db, key) DO UPDATE
+      SET version = excluded.version, expires = excluded.expires, value = excluded.value;
+    ELSIF w_distinct AND rank IS NULL THEN
+      INSERT INTO {s}.entry AS e (db, key, version, expires, value)
+      SELECT db_id, x.key, seq + x.batch, nullif(x.expires, -9223372036854775808), x.value
+      FROM unnest(w_batch, w_key, w_expires, w_value) AS x(batch, key, expires, value)
+      ON CONFLICT (db, key) DO UPDATE
+      SET version = excluded.version, expires = excluded.expires, value = excluded.value;
+      log_keys := log_keys || w_key;
+      log_ranks := log_ranks || w_batch;
+    ELSE
+      WITH x AS MATERIALIZED (
+        SELECT CASE WHEN y.suffix IS NULL THEN y.key
+                    ELSE y.key || convert_to(lpad(to_hex(seq + y.rank), 16, '0'), 'UTF8') || y.suffix END AS key,
+               y.rank, y.expires, y.value, y.n
+        FROM (SELECT z.key, coalesce(rank[z.batch], z.batch) AS rank, w_suffix[z.n] AS suffix, z.expires, z.value, z.n
+              FROM unnest(w_batch, w_key, w_expires, w_value) WITH ORDINALITY AS z(batch, key, expires, value, n)
+              WHERE rank IS NULL OR rank[z.batch] > 0) y),
+      written AS (
+        INSERT INTO {s}.entry AS e (db, key, version, expires, value)
+        SELECT DISTINCT ON (x.key) db_id, x.key, seq + x.rank, nullif(x.expires, -9223372036854775808), x.value
+        FROM x ORDER BY x.key, x.n DESC
+        ON CONFLICT (db, key) DO UPDATE
+        SET version = excluded.version, expires = excluded.expires, value = excluded.value)
+      SELECT log_keys || array_agg(x.key), log_ranks || array_agg(x.rank) INTO log_keys, log_ranks FROM x;
+    END IF;
+  END IF;
+
+  session_id := h.session_id;
+  IF session_id IS NULL THEN
+    INSERT INTO {s}.session(db, session) VALUES (db_id, p_session) RETURNING id INTO session_id;
+    PERFORM {s}.evict_sessions(db_id, session_id, t);
+  END IF;
+  IF importing THEN
+    log_keys := NULL;
+    log_ranks := NULL;
+  ELSE
+    seq := seq + applied;
+  END IF;
+  head_time := t;
+  INSERT INTO {s}.commits(db, last_seq, ordinal, applied, time, session, number, hash, history, outcomes, keys,
+                          ranks, log_rows)
+  VALUES (db_id, seq, coalesce(h.ordinal, 0) + 1, CASE WHEN importing THEN 0 ELSE applied END, t, session_id,
+          p_number, p_hash, history, commit_group.outcomes, log_keys, log_ranks,
+          coalesce(h.log_rows, 0) + coalesce(cardinality(log_keys), 0));
+END
+$body$;
+)sql";
+
+// Sessions beyond the limit go, the least recently used first, but none that was used within the hour.
+// Counted only when a new one comes, which is rare.
+constexpr const char* kSessions = R"sql(
+CREATE FUNCTION {s}.evict_sessions(p_db bigint, p_newest bigint, p_time bigint) RETURNS void LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  surplus bigint;
+BEGIN
+  SELECT count(*) - {sessions} INTO surplus FROM {s}.session o WHERE o.db = p_db;
+  IF surplus > 0 THEN
+    DELETE FROM {s}.session WHERE id IN (
+      SELECT u.id FROM (
+        SELECT o.id, (SELECT c.time FROM {s}.commits c WHERE c.db = p_db AND c.session = o.id
+                      ORDER BY c.ordinal DESC LIMIT 1) AS used
+        FROM {s}.session o WHERE o.db = p_db AND o.id <> p_newest) u
+      WHERE u.used < p_time - {untouchable} ORDER BY u.used LIMIT surplus);
+  END IF;
+END
+$body$;
+)sql";
+
+// Frees rows of the change log at or below the floor, but for the newest row, which is the head, and the
+// newest of each session, which lose their keys. Sessions that have not been used for long go first. Returns
+// how many rows were freed; fewer than p_limit means that nothing is left.
+constexpr const char* kTrim = R"sql(
+CREATE FUNCTION {s}.trim_commits(p_name text, p_limit bigint) RETURNS bigint LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $body$
+DECLARE
+  h record;
+  freed bigint;
+BEGIN
+  SELECT d.id, d.floor, g.time, g.last_seq, g.ordinal INTO h
+  FROM {s}.database d
+  JOIN LATERAL (SELECT * FROM {s}.commits c WHERE c.db = d.id
+                ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g ON true
+  WHERE d.name = p_name;
+  IF h.id IS NULL THEN
+    RETURN 0;
+  END IF;
+  WITH candidate AS (
+    SELECT c.ctid AS place, c.session, c.ordinal
+    FROM {s}.commits c
+    WHERE c.db = h.id AND c.last_seq <= h.floor AND c.ordinal < h.ordinal
+      AND (c.keys IS NOT NULL OR c.session IS NULL
+           OR EXISTS (SELECT FROM {s}.commits n WHERE n.db = c.db AND n.session = c.session AND n.ordinal > c.ordinal)
+           OR NOT EXISTS (SELECT FROM {s}.session o WHERE o.id = c.session))
+    ORDER BY c.last_seq, c.ordinal LIMIT p_limit FOR UPDATE SKIP LOCKED),
+  kept AS (
+    UPDATE {s}.commits c SET keys = NULL, ranks = NULL FROM candidate x
+    WHERE c.ctid = x.place AND x.session IS NOT NULL
+      AND EXISTS (SELECT FROM {s}.session o WHERE o.id = x.session)
+      AND NOT EXISTS (SELECT FROM {s}.commits n
+                      WHERE n.db = h.id AND n.session = x.session AND n.ordinal > x.ordinal)
+    RETURNING x.place),
+  gone AS (
+    DELETE FROM {s}.commits c USING candidate x
+    WHERE c.ctid = x.place
+      AND (x.session IS NULL OR NOT EXISTS (SELECT FROM {s}.session o WHERE o.id = x.session)
+           OR EXISTS (SELECT FROM {s}.commits n
+                      WHERE n.db = h.id AND n.session = x.session AND n.ordinal > x.ordinal))
+    RETURNING 1)
+  SELECT (SELECT count(*) FROM candidate) INTO freed FROM (SELECT count(*) FROM kept) a, (SELECT count(*) FROM gone) b;
+  RETURN freed;
+END
+$body$;
+CREATE FUNCTION {s}.expire_sessions(p_name text) RETURNS void LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp AS $body$
+  DELETE FROM {s}.session o USING {s}.database d
+  WHERE d.name = p_name AND o.db = d.id
+    AND (SELECT c.time FROM {s}.commits c WHERE c.db = d.id AND c.session = o.id ORDER BY c.ordinal DESC LIMIT 1)
+        < (SELECT c.time FROM {s}.commits c WHERE c.db = d.id ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) - {kept}
+$body$;
+INSERT INTO {s}.layout VALUES (1);
+)sql";
+
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size()) {
+    text.replace(at, what.size(), by);
+  }
+  return text;
+}
+
+std::string first_layout() {
+  std::string text =
+      std::string(kTables) + kSessions + kCommitHead +
+      failing_checks("db_id", "t", "floor", "coalesce(h.log_rows, 0)", "c_batch, c_no, c_key, c_version",
+                     "u_batch, u_no, u_begin, u_end, u_since, u_time") +
+      kCommitTail + kTrim;
+  text = replaced(text, "{sessions}", std::to_string(limits::kSessions));
+  text = replaced(text, "{untouchable}", std::to_string(limits::kSessionUntouchableMs));
+  return replaced(text, "{kept}", std::to_string(limits::kSessionKeptMs));
+}
+
+/// The step from version i to version i + 1.
+const std::array<std::function<std::string()>, kLayoutVersion> kMigrations = {first_layout};
+
+/// -1: the schema has no tables of ours.
+int version_of(Connection& connection, const std::string& schema, Deadline deadline) {
+  // Looked up in a table, whose lock brings news of what others have created; a cached name would not.
+  const Statement exists{
+      "exists",
+      "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
+      "n.nspname = $1::text AND c.relname = 'layout')"};
+  const Rows found = connection.run(exists, Parameters().bytes(schema), deadline);
+  if (!found.boolean(0, 0)) return -1;
+  const Statement version{schema + ".version",
+                          in_schema("SELECT max(version)::int8 FROM {s}.layout", schema)};
+  const Rows rows = connection.run(version, {}, deadline);
+  return rows.is_null(0, 0) ? -1 : static_cast<int>(rows.int8(0, 0));
+}
+
+}  // namespace
+
+std::string in_schema(std::string text, const std::string& schema) {
+  return replaced(std::move(text), "{s}", "\"" + schema + "\"");
+}
+
+std::int64_t lock_number(View purpose, View schema, View database) {
+  std::string text = "holdfast";
+  for (const View part : {purpose, schema, database}) text.append(1, '\0').append(part);
+  return static_cast<std::int64_t>(XXH3_64bits(text.data(), text.size()));
+}
+
+std::string failing_checks(const std::string& db, const std::string& time, const std::string& floor,
+                           const std::string& log_rows, const std::string& checks,
+                           const std::string& unchanged) {
+  const std::string text = R"sql(
+      SELECT c.batch, c.no
+      FROM unnest({c}) AS c(batch, no, key, version)
+      LEFT JOIN {s}.entry e ON e.db = {db} AND e.key = c.key AND (e.expires IS NULL OR e.expires > {t})
+      WHERE e.version IS DISTINCT FROM nullif(c.version, 0)
+      UNION ALL
+      SELECT u.batch, u.no
+      FROM unnest({u}) AS u(batch, no, begin_key, end_key, since, read_time)
+      WHERE u.since < {floor}
+         OR {rows} - coalesce((SELECT l.log_rows FROM {s}.commits l WHERE l.db = {db} AND l.last_seq >= u.since
+                               ORDER BY l.last_seq, l.ordinal LIMIT 1), {rows}) > {most}
+         OR EXISTS (SELECT FROM {s}.commits l, unnest(l.keys, l.ranks) AS k(key, rank)
+                    WHERE l.db = {db} AND l.last_seq > u.since AND l.last_seq - l.applied + k.rank > u.since
+                      AND k.key >= u.begin_key AND k.key < u.end_key)
+         OR EXISTS (SELECT FROM {s}.entry e
+                    WHERE e.expires > u.read_time AND e.expires <= {t} AND e.db = {db}
+                      AND e.key >= u.begin_key AND e.key < u.end_key)
+)sql";
+  std::string out = replaced(text, "{c}", checks);
+  out = replaced(out, "{u}", unchanged);
+  out = replaced(out, "{db}", db);
+  out = replaced(out, "{t}", time);
+  out = replaced(out, "{floor}", floor);
+  out = replaced(out, "{rows}", log_rows);
+  return replaced(out, "{most}", std::to_string(limits::kUnchangedLogRows));
+}
+
+void migrate(Connection& connection, const std::string& schema, Deadline deadline) {
+  while (true) {
+    int version = version_of(connection, schema, deadline);
+    if (version == kLayoutVersion) return;
+    if (version > kLayoutVersion) {
+      throw Error(Code::capability_missing,
+                  "the schema \"" + schema + "\" has layout version " + std::to_string(version) +
+                      ", this library knows versions up to " + std::to_string(kLayoutVersion) +
+                      "; use a newer version of holdfast");
+    }
+    version = std::max(version, 0);
+    const std::string lock = std::to_string(lock_number("layout", schema));
+    connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(" + lock + ")",
+                       deadline);
+    try {
+      // Whoever had the lock before may have done this step.
+      if (std::max(version_of(connection, schema, deadline), 0) == version) {
+        if (version == 0) connection.execute(in_schema("CREATE SCHEMA IF NOT EXISTS {s}", schema), deadline);
+        connection.execute(in_schema(kMigrations[static_cast<std::size_t>(version)](), schema), deadline);
+      }
+      connection.execute("COMMIT", deadline);
+    } catch (const Error&) {
+      if (!connection.is_broken()) connection.execute("ROLLBACK", deadline);
+      throw;
+    }
+  }
+}
+
+void remove_schema(Connection& connection, const std::string& schema, Deadline deadline) {
+  connection.execute(in_schema("DROP SCHEMA IF EXISTS {s} CASCADE", schema), deadline);
+}
+
+}  // namespace holdfast::postgres
