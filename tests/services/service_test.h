@@ -31,7 +31,11 @@ class ServiceTest : public testing::TestWithParam<testing_support::Target> {
     StoreOptions options;
     options.environment = environment_;
     options.sweeper = false;
-    return Store::open(GetParam().open(folder_.path(), environment_), options);
+    return open(options);
+  }
+  /// The same by other options, such as another clock.
+  std::shared_ptr<Store> open(const StoreOptions& options) {
+    return Store::open(GetParam().open(folder_.path(), options.environment.completed()), options);
   }
   /// Closes the store and opens it again.
   void reopen() {

@@ -1,0 +1,403 @@
+// Layout, under <prefix>/<queue>/, where <id> is <seq of the commit that sent the job>-<place in it> and
+// <time> 16 hexadecimal digits of Unix milliseconds:
+//     ready/<priority>/<id>     a job (queue_record.h), to be delivered
+//     delayed/<time>/<id>       a job that is due then
+//     leased/<time>/<id>        a job that was delivered; the lease ends then. Its version is the token
+//     chain/<key>/<id>          a job behind another one of its ordering key
+//     lock/<key>                empty: there is a job of this ordering key outside of its chain
+//     at/<id>                   where a job is that is delayed or in a chain: "delayed/<time>/"
+//     unique/<key>              the id of the job that has this unique key, or its end: -<place of the commit
+//                               that put the entry>; expires with `unique_for`
+//     dead/<id>                 a job in the dead letters
+//     done/<id>, result/<id>    a completed job and its result; they expire
+//     settings                  JSON (queue_record.h); none: the defaults
+//     paused                    empty: nothing is delivered
+//     place                     the place of the newest job that was sent within a caller's transaction
+// A send is a stamped put without a check. A claim moves the entry of a job from ready/ to leased/ under
+// the condition that it has not changed, and a completion removes it there under the same condition, so each
+// way through this table conflicts with those that want the same job, and with nothing else.
+#include "holdfast/queue.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "contract/validate.h"
+#include "holdfast/limits.h"
+#include "services/keys.h"
+#include "services/queue_impl.h"
+#include "services/queue_moves.h"
+
+namespace holdfast {
+namespace {
+
+using std::chrono::milliseconds;
+
+void validate_text(View text, const char* what) {
+  if (text.size() <= limits::kJobTextBytes && is_utf8(text)) return;
+  throw Error(Code::invalid_argument, Bytes("the ") + what + " of a job has at most " +
+                                          std::to_string(limits::kJobTextBytes) + " bytes of UTF-8");
+}
+
+void validate_options(const SendOptions& options) {
+  const auto refuse_unless = [](bool holds, const char* what) {
+    if (!holds) throw Error(Code::invalid_argument, Bytes("sending a job: ") + what);
+  };
+  validate_text(options.kind, "kind");
+  validate_text(options.ordering_key, "ordering key");
+  validate_text(options.unique_key, "unique key");
+  refuse_unless(options.priority >= 0 && options.priority < kJobPriorities, "a priority is 0 to 9");
+  refuse_unless(!options.delay || !options.run_at_ms, "it has a delay or an instant, not both");
+  refuse_unless(!options.delay || options.delay->count() >= 0, "a delay is not negative");
+  refuse_unless(!options.delay || *options.delay <= std::chrono::hours(24 * 365 * 100),
+                "a delay is a hundred years at most");
+  refuse_unless(!options.run_at_ms || *options.run_at_ms <= limits::kExpiresAtMs,
+                "an instant lies before the end of time");
+  refuse_unless(!options.unique_for || !options.unique_key.empty(), "unique_for needs a unique key");
+  refuse_unless(!options.unique_for || (options.unique_for->count() >= 1 &&
+                                        *options.unique_for <= std::chrono::hours(24 * 365 * 100)),
+                "unique_for is 1 ms to a hundred years");
+}
+
+JobRecord record_of(const SendOptions& options, const StoredPayload& body, UnixMs now_ms) {
+  JobRecord record;
+  record.sent_at_ms = now_ms;
+  record.priority = options.priority;
+  record.kind = options.kind;
+  record.ordering_key = options.ordering_key;
+  record.unique_key = options.unique_key;
+  record.is_unique_while_live = !options.unique_key.empty() && !options.unique_for;
+  record.run_at_ms = options.run_at_ms;
+  if (options.delay) record.run_at_ms = now_ms + options.delay->count();
+  record.body = body;
+  return record;
+}
+
+/// What a send came to before its commit, which gives the id.
+struct Sending {
+  std::uint32_t place = 0;
+  bool is_new = false;
+  JobId existing;  ///< of another commit; else it is the job at `place` of this one
+};
+
+/// The job that has a unique key, by its entry.
+Sending holder_of(const Entry& entry) {
+  if (entry.value.size() == kJobIdBytes) return {.place = 0, .is_new = false, .existing = entry.value};
+  if (entry.version != 0) {
+    return {.place = 0, .is_new = false, .existing = number_segment(entry.version) + entry.value};
+  }
+  const auto place = static_cast<std::uint32_t>(segment_number("000000000000" + entry.value.substr(1)));
+  return {.place = place, .is_new = false, .existing = {}};
+}
+
+Sending send_at(Transaction& transaction, const QueueKeys& keys, const NewJob& job, const StoredPayload& body,
+                std::uint32_t place) {
+  const SendOptions& options = job.options;
+  if (!options.unique_key.empty()) {
+    const Bytes key = keys.unique(options.unique_key);
+    if (const std::optional<Entry> holder = transaction.get(key)) return holder_of(*holder);
+    std::optional<UnixMs> expires_at_ms;
+    if (options.unique_for) expires_at_ms = transaction.now() + options.unique_for->count();
+    transaction.put(key, job_suffix(place), expires_at_ms);
+  }
+  PayloadCodec::replace(transaction, std::nullopt, body);
+  QueueMoves(transaction, keys).send(record_of(options, body, transaction.now()), place);
+  return {.place = place, .is_new = true, .existing = {}};
+}
+
+/// Whether the job is sent by puts alone.
+bool is_blind(const NewJob& job) {
+  return job.options.unique_key.empty() && job.options.ordering_key.empty() &&
+         job.body.size_bytes() <= limits::kInlinePayloadBytes;
+}
+
+/// Sends jobs that are all blind in one commit; its seq.
+Seq send_blindly(Database& database, const QueueKeys& keys, std::span<const NewJob> jobs) {
+  const UnixMs now_ms = database.transact([](Transaction& transaction) { return transaction.now(); });
+  const PayloadCodec codec(database);
+  Batch batch;
+  batch.writes.reserve(jobs.size());
+  std::uint32_t place = 0;
+  for (const NewJob& job : jobs) {
+    const JobRecord record = record_of(job.options, codec.store(job.body), now_ms);
+    for (Write& write : QueueMoves::writes_to_send(keys, record, place++, now_ms)) {
+      batch.writes.push_back(std::move(write));
+    }
+  }
+  return database.commit(std::move(batch)).seq;
+}
+
+void validate_batch_size(std::size_t jobs, const char* what) {
+  if (jobs != 0 && jobs <= limits::kQueueBatch) return;
+  throw Error(Code::invalid_argument, Bytes(what) + " of " + std::to_string(jobs) +
+                                          " jobs: it has at least 1 and at most " +
+                                          std::to_string(limits::kQueueBatch));
+}
+
+void validate_wait(milliseconds wait, const char* what) {
+  if (wait.count() >= 0 && wait <= std::chrono::hours(24 * 365)) return;
+  throw Error(Code::invalid_argument, Bytes(what) + " is 0 to a year");
+}
+
+/// Removes a job that is done. The entry was read, or is required.
+void finish(Transaction& transaction, const QueueKeys& keys, const PayloadCodec& codec, const JobLease& lease,
+            const LeaseToken& token, const std::optional<Payload>& result) {
+  QueueMoves moves(transaction, keys);
+  const Entry entry = moves.leased(lease, token);
+  JobRecord record = JobRecord::parse(entry.value);
+  moves.take(entry);
+  const QueueSettings settings = moves.settings();
+  if (settings.keep_completed.count() > 0) {
+    record.finished_at_ms = transaction.now();
+    const UnixMs expires_at_ms = transaction.now() + settings.keep_completed.count();
+    PayloadCodec::replace(transaction, record.body, record.body, expires_at_ms);
+    transaction.put(keys.done() + lease.id, record.envelope(), expires_at_ms);
+    if (result) {
+      const StoredPayload stored = codec.store(*result);
+      PayloadCodec::replace(transaction, std::nullopt, stored, expires_at_ms);
+      transaction.put(keys.result(lease.id), PayloadCodec::bare(stored), expires_at_ms);
+    }
+  } else {
+    PayloadCodec::release(transaction, record.body);
+  }
+  moves.settle(record);
+}
+
+/// finish() of jobs that have only to be removed, without reading them; false if a lease was lost.
+bool remove_plain(Database& database, const QueueKeys& keys, std::span<const JobLease> leases,
+                  std::span<const LeaseToken> tokens) {
+  const UnixMs now_ms = database.transact([](Transaction& transaction) { return transaction.now(); });
+  Batch batch;
+  batch.checks.reserve(leases.size());
+  batch.writes.reserve(leases.size());
+  for (std::size_t i = 0; i < leases.size(); ++i) {
+    if (now_ms >= tokens[i].ends_at_ms) return false;
+    const Bytes key = keys.leased(tokens[i].ends_at_ms) + leases[i].id;
+    batch.checks.push_back(Check::has_version(key, tokens[i].version));
+    batch.writes.push_back(Write::erase(key));
+  }
+  return database.commit(std::move(batch)).committed();
+}
+
+}  // namespace
+
+const char* name(JobState state) {
+  switch (state) {
+    case JobState::ready:
+      return "ready";
+    case JobState::delayed:
+      return "delayed";
+    case JobState::waiting:
+      return "waiting";
+    case JobState::leased:
+      return "leased";
+    case JobState::completed:
+      return "completed";
+    case JobState::dead:
+      return "dead";
+  }
+  return "unknown";
+}
+
+Queue::Queue(Database database, View name, QueueOptions options)
+    : impl_(std::make_shared<Impl>(std::move(database), name, options)) {}
+
+const Bytes& Queue::name() const { return impl_->name; }
+
+// ---- Producers
+
+Sent Queue::send(const Payload& body, const SendOptions& options) {
+  const NewJob job{body, options};
+  return std::move(send_many(std::span(&job, 1)).front());
+}
+
+std::vector<Sent> Queue::send_many(std::span<const NewJob> jobs) {
+  validate_batch_size(jobs.size(), "send_many");
+  for (const NewJob& job : jobs) validate_options(job.options);
+  std::vector<Sending> sendings;
+  Seq seq = 0;
+  if (std::ranges::all_of(jobs, is_blind)) {
+    seq = send_blindly(impl_->database, impl_->keys, jobs);
+    for (std::uint32_t place = 0; place < jobs.size(); ++place) sendings.push_back({place, true, {}});
+  } else {
+    PayloadUploads uploads(impl_->database);
+    uploads.settle([&] {
+      const Position at = impl_->database.transact([&](Transaction& transaction) {
+        sendings.clear();
+        std::uint32_t place = 0;
+        for (const NewJob& job : jobs) {
+          sendings.push_back(send_at(transaction, impl_->keys, job, uploads.store(job.body), place++));
+        }
+      });
+      seq = at.seq;
+      return std::ranges::all_of(sendings, &Sending::is_new);
+    });
+  }
+  std::vector<Sent> sent;
+  sent.reserve(jobs.size());
+  for (Sending& sending : sendings) {
+    JobId id = std::move(sending.existing);
+    if (id.empty()) id = number_segment(seq) + job_suffix(sending.place);
+    sent.push_back({std::move(id), sending.is_new});
+  }
+  return sent;
+}
+
+bool Queue::send(Transaction& transaction, const Payload& body, const SendOptions& options) const {
+  validate_options(options);
+  // The place behind what this transaction has sent before, which its own put says: that one has no version.
+  // What others have put does not matter, so nothing is checked.
+  const Bytes key = impl_->keys.place();
+  const Page page = transaction.scan({key, key + '\0'}, {.limit = 1, .snapshot = true});
+  const bool is_own = !page.entries.empty() && page.entries.front().version == 0;
+  std::uint32_t place = 0;
+  if (is_own) place = static_cast<std::uint32_t>(segment_number(page.entries.front().value)) + 1;
+  const NewJob job{body, options};
+  const StoredPayload stored = PayloadCodec(impl_->database).store(body);
+  if (!send_at(transaction, impl_->keys, job, stored, place).is_new) return false;
+  transaction.put(key, number_segment(place));
+  return true;
+}
+
+// ---- Workers
+
+std::vector<Delivery> Queue::receive(std::size_t limit, std::optional<milliseconds> lease) {
+  return impl_->claims.receive(limit, lease);
+}
+
+JobLease Queue::extend(const JobLease& lease, milliseconds by) {
+  validate_job_id(lease.id);
+  const LeaseToken token = LeaseToken::parse(lease.token);
+  if (by < milliseconds(1) || by > limits::kJobLease) {
+    throw Error(Code::invalid_argument, "a lease lasts 1 ms to 24 hours");
+  }
+  LeaseToken extended = token;
+  const Position at = impl_->database.transact([&](Transaction& transaction) {
+    const Entry entry = QueueMoves(transaction, impl_->keys).leased(lease, token);
+    extended.ends_at_ms = transaction.now() + by.count();
+    const Bytes key = impl_->keys.leased(extended.ends_at_ms) + lease.id;
+    if (key != entry.key) transaction.erase(entry.key);
+    transaction.put(key, entry.value);
+  });
+  extended.version = at.seq;
+  return {lease.id, extended.text()};
+}
+
+void Queue::extend(Delivery& delivery, milliseconds lease) {
+  delivery.token = extend(static_cast<const JobLease&>(delivery), lease).token;
+  delivery.lease_ends_at_ms = LeaseToken::parse(delivery.token).ends_at_ms;
+}
+
+void Queue::complete(const JobLease& lease, const std::optional<Payload>& result) {
+  validate_job_id(lease.id);
+  const LeaseToken token = LeaseToken::parse(lease.token);
+  if (token.is_plain) {
+    if (!remove_plain(impl_->database, impl_->keys, std::span(&lease, 1), std::span(&token, 1)))
+      throw lease_lost();
+    return;
+  }
+  impl_->database.transact([&](Transaction& transaction) {
+    finish(transaction, impl_->keys, PayloadCodec(impl_->database), lease, token, result);
+  });
+}
+
+void Queue::complete(Transaction& transaction, const JobLease& lease,
+                     const std::optional<Payload>& result) const {
+  validate_job_id(lease.id);
+  finish(transaction, impl_->keys, PayloadCodec(impl_->database), lease, LeaseToken::parse(lease.token),
+         result);
+}
+
+std::vector<bool> Queue::complete_many(std::span<const JobLease> leases) {
+  validate_batch_size(leases.size(), "complete_many");
+  std::vector<LeaseToken> tokens;
+  tokens.reserve(leases.size());
+  for (const JobLease& lease : leases) {
+    validate_job_id(lease.id);
+    tokens.push_back(LeaseToken::parse(lease.token));
+  }
+  if (std::ranges::all_of(tokens, &LeaseToken::is_plain) &&
+      remove_plain(impl_->database, impl_->keys, leases, tokens)) {
+    return std::vector<bool>(leases.size(), true);
+  }
+  const PayloadCodec codec(impl_->database);
+  std::vector<bool> completed;
+  impl_->database.transact([&](Transaction& transaction) {
+    completed.assign(leases.size(), false);
+    for (std::size_t i = 0; i < leases.size(); ++i) {
+      try {
+        finish(transaction, impl_->keys, codec, leases[i], tokens[i], std::nullopt);
+        completed[i] = true;
+      } catch (const LeaseLost&) {
+        // What finish() does before it throws is to read.
+      }
+    }
+  });
+  return completed;
+}
+
+std::vector<bool> Queue::complete_many(std::span<const Delivery> deliveries) {
+  return complete_many(std::vector<JobLease>(deliveries.begin(), deliveries.end()));
+}
+
+JobState Queue::fail(const JobLease& lease, View error, const FailOptions& options) {
+  return impl_->database.transact(
+      [&](Transaction& transaction) { return fail(transaction, lease, error, options); });
+}
+
+JobState Queue::fail(Transaction& transaction, const JobLease& lease, View error,
+                     const FailOptions& options) const {
+  validate_job_id(lease.id);
+  if (options.retry_in) validate_wait(*options.retry_in, "the wait before the next attempt");
+  QueueMoves moves(transaction, impl_->keys);
+  const Entry entry = moves.leased(lease, LeaseToken::parse(lease.token));
+  const QueueSettings settings = moves.settings();
+  JobRecord record = JobRecord::parse(entry.value);
+  moves.take(entry);
+  record.note_error(transaction.now(), error);
+  if (options.is_permanent || record.attempts >= settings.max_attempts) {
+    moves.bury(lease.id, std::move(record), options.is_permanent ? "permanent" : "max_attempts");
+    return JobState::dead;
+  }
+  const milliseconds wait =
+      options.retry_in.value_or(backoff_of(settings, record.attempts, impl_->random->next()));
+  moves.put(lease.id, record, transaction.now() + wait.count());
+  return wait.count() > 0 ? JobState::delayed : JobState::ready;
+}
+
+void Queue::release(const JobLease& lease, milliseconds delay) {
+  impl_->database.transact([&](Transaction& transaction) { release(transaction, lease, delay); });
+}
+
+void Queue::release(Transaction& transaction, const JobLease& lease, milliseconds delay) const {
+  validate_job_id(lease.id);
+  validate_wait(delay, "the delay of a job that is given back");
+  QueueMoves moves(transaction, impl_->keys);
+  const Entry entry = moves.leased(lease, LeaseToken::parse(lease.token));
+  JobRecord record = JobRecord::parse(entry.value);
+  moves.take(entry);
+  --record.attempts;
+  moves.put(lease.id, record, transaction.now() + delay.count());
+}
+
+// ---- Settings
+
+QueueSettings Queue::settings() const {
+  const std::optional<Entry> entry = impl_->database.get(impl_->keys.settings());
+  return entry ? parse_settings(entry->value) : QueueSettings();
+}
+
+void Queue::set_settings(const QueueSettings& settings) {
+  impl_->database.transact([&](Transaction& transaction) { set_settings(transaction, settings); });
+}
+
+void Queue::set_settings(Transaction& transaction, const QueueSettings& settings) const {
+  validate_settings(settings);
+  transaction.put(impl_->keys.settings(), settings_text(settings));
+}
+
+void Queue::pause() { impl_->database.put(impl_->keys.paused(), {}); }
+void Queue::resume() { impl_->database.erase(impl_->keys.paused()); }
+bool Queue::is_paused() const { return impl_->database.get(impl_->keys.paused()).has_value(); }
+
+}  // namespace holdfast

@@ -1,0 +1,30 @@
+// What a handle on a queue stands for.
+#pragma once
+
+#include <memory>
+
+#include "holdfast/queue.h"
+#include "services/queue_claims.h"
+#include "services/queue_keys.h"
+
+namespace holdfast {
+
+class Queue::Impl {
+ public:
+  Impl(Database in, View queue, const QueueOptions& options)
+      : database(std::move(in)),
+        name(queue),
+        keys(options.prefix, queue),
+        random(options.random ? options.random : system_random()),
+        claims(database, keys, random) {}
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  Database database;
+  const Bytes name;
+  const QueueKeys keys;
+  const std::shared_ptr<Random> random;
+  QueueClaims claims;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,129 @@
+#include "services/queue_moves.h"
+
+#include <algorithm>
+
+#include "holdfast/limits.h"
+
+namespace holdfast {
+
+LeaseLost lease_lost() {
+  return LeaseLost(
+      "the lease of a job has ended: the job was delivered again, or is done, dead or cancelled; drop the "
+      "work, and extend leases in time or make them longer");
+}
+
+namespace {
+
+/// The writes of a job that is put by stamp below `key`, and of its place if it is not ready.
+std::vector<Write> stamped_writes(const QueueKeys& keys, const Bytes& key, const JobRecord& record,
+                                  std::uint32_t place) {
+  const Bytes suffix = job_suffix(place);
+  std::vector<Write> writes;
+  writes.push_back(Write::put_stamped(key, suffix, record.envelope()));
+  if (!key.starts_with(keys.ready())) {
+    writes.push_back(Write::put_stamped(keys.at(), suffix, key.substr(keys.base().size())));
+  }
+  return writes;
+}
+
+}  // namespace
+
+std::vector<Write> QueueMoves::writes_to_send(const QueueKeys& keys, const JobRecord& record,
+                                              std::uint32_t place, UnixMs now_ms) {
+  const bool is_due = !record.run_at_ms || *record.run_at_ms <= now_ms;
+  return stamped_writes(keys, is_due ? keys.ready(record.priority) : keys.delayed(*record.run_at_ms), record,
+                        place);
+}
+
+void QueueMoves::send(const JobRecord& record, std::uint32_t place) {
+  bool is_behind = false;
+  if (!record.ordering_key.empty()) {
+    const Bytes lock = keys_.lock(record.ordering_key);
+    is_behind = transaction_.get(lock).has_value();
+    if (!is_behind) transaction_.put(lock, {});
+  }
+  const std::vector<Write> writes =
+      is_behind ? stamped_writes(keys_, keys_.chain(record.ordering_key), record, place)
+                : writes_to_send(keys_, record, place, transaction_.now());
+  for (const Write& write : writes) transaction_.put_stamped(write.key, write.suffix, write.value);
+}
+
+void QueueMoves::put(View id, const JobRecord& record, UnixMs due_at_ms) {
+  if (due_at_ms <= transaction_.now()) {
+    transaction_.put(keys_.ready(record.priority) + Bytes(id), record.envelope());
+    return;
+  }
+  const Bytes key = keys_.delayed(due_at_ms);
+  transaction_.put(key + Bytes(id), record.envelope());
+  transaction_.put(keys_.at() + Bytes(id), key.substr(keys_.base().size()));
+}
+
+void QueueMoves::take(const Entry& entry) {
+  transaction_.erase(entry.key);
+  const bool has_place = entry.key.starts_with(keys_.delayed()) || entry.key.starts_with(keys_.chains());
+  if (has_place) transaction_.erase(keys_.at() + job_id_of(entry.key));
+}
+
+void QueueMoves::settle(const JobRecord& record) {
+  // While the job lived nobody else could have the key; after `unique_for` somebody else may.
+  if (record.is_unique_while_live) transaction_.erase(keys_.unique(record.unique_key));
+  if (record.ordering_key.empty()) return;
+  const Page next = transaction_.scan(Range::prefix(keys_.chain(record.ordering_key)), {.limit = 1});
+  if (next.entries.empty()) {
+    transaction_.erase(keys_.lock(record.ordering_key));
+    return;
+  }
+  const Entry& entry = next.entries.front();
+  const JobRecord promoted = JobRecord::parse(entry.value);
+  take(entry);
+  put(job_id_of(entry.key), promoted, promoted.run_at_ms.value_or(0));
+}
+
+void QueueMoves::bury(View id, JobRecord record, View reason) {
+  record.reason = reason;
+  record.finished_at_ms = transaction_.now();
+  transaction_.put(keys_.dead() + Bytes(id), record.envelope());
+  settle(record);
+}
+
+Entry QueueMoves::leased(const JobLease& lease, const LeaseToken& token) {
+  std::optional<Entry> entry = transaction_.get(keys_.leased(token.ends_at_ms) + lease.id);
+  if (!entry || entry->version != token.version || transaction_.now() >= token.ends_at_ms) throw lease_lost();
+  return std::move(*entry);
+}
+
+std::optional<LocatedJob> QueueMoves::locate(View id) {
+  std::vector<Bytes> keys = {keys_.at() + Bytes(id)};
+  for (int priority = 0; priority < kJobPriorities; ++priority) {
+    keys.push_back(keys_.ready(priority) + Bytes(id));
+  }
+  std::vector<std::optional<Entry>> found = transaction_.get(keys);
+  if (found.front()) {
+    std::optional<Entry> entry = transaction_.get(keys_.base() + found.front()->value + Bytes(id));
+    if (!entry) return std::nullopt;
+    const bool is_delayed = entry->key.starts_with(keys_.delayed());
+    return LocatedJob{std::move(*entry), is_delayed ? JobState::delayed : JobState::waiting};
+  }
+  for (std::optional<Entry>& entry : found) {
+    if (entry) return LocatedJob{std::move(*entry), JobState::ready};
+  }
+  Range range = Range::prefix(keys_.leased());
+  for (;;) {
+    const Page page =
+        transaction_.scan(range, {.limit = limits::kScanEntries, .keys_only = true, .snapshot = true});
+    for (const Entry& each : page.entries) {
+      if (!each.key.ends_with(id)) continue;
+      std::optional<Entry> entry = transaction_.get(each.key);
+      if (entry) return LocatedJob{std::move(*entry), JobState::leased};
+    }
+    if (!page.more || page.entries.empty()) return std::nullopt;
+    range.begin = page.entries.back().key + '\0';
+  }
+}
+
+QueueSettings QueueMoves::settings() {
+  const std::optional<Entry> entry = transaction_.get(keys_.settings());
+  return entry ? parse_settings(entry->value) : QueueSettings();
+}
+
+}  // namespace holdfast

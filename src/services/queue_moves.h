@@ -1,0 +1,52 @@
+// How jobs change their state, within a transaction: what every way of doing so has in common.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "holdfast/queue.h"
+#include "services/queue_keys.h"
+#include "services/queue_record.h"
+
+namespace holdfast {
+
+/// A job where it was found.
+struct LocatedJob {
+  Entry entry;
+  JobState state = JobState::ready;
+};
+
+class QueueMoves {
+ public:
+  QueueMoves(Transaction& transaction, const QueueKeys& keys) : transaction_(transaction), keys_(keys) {}
+
+  /// What a commit at `now_ms` writes that sends a job which has no job of its ordering key before it.
+  static std::vector<Write> writes_to_send(const QueueKeys& keys, const JobRecord& record,
+                                           std::uint32_t place, UnixMs now_ms);
+  /// Puts a new job; its id is the stamp of the commit and `place`.
+  void send(const JobRecord& record, std::uint32_t place);
+  /// Puts a job that has an id where it belongs: ready, or delayed until `due_at_ms`. Nothing of it is
+  /// anywhere else, but for a job of a chain its lock.
+  void put(View id, const JobRecord& record, UnixMs due_at_ms);
+  /// Takes the job away from where it was.
+  void take(const Entry& entry);
+  /// For a job that was taken away for good: the next one of its ordering key has its turn, and its unique
+  /// key is free.
+  void settle(const JobRecord& record);
+  /// Puts a job that was taken away into the dead letters, and settles.
+  void bury(View id, JobRecord record, View reason);
+
+  /// The job of a lease and its entry. Throws LeaseLost.
+  Entry leased(const JobLease& lease, const LeaseToken& token);
+  /// A job that is not completed or dead.
+  std::optional<LocatedJob> locate(View id);
+  QueueSettings settings();
+
+ private:
+  Transaction& transaction_;
+  const QueueKeys& keys_;
+};
+
+LeaseLost lease_lost();
+
+}  // namespace holdfast

@@ -1,0 +1,46 @@
+// A job and the settings of a queue, as their entries have them.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "holdfast/queue.h"
+#include "services/payload_codec.h"
+
+namespace holdfast {
+
+struct JobRecord {
+  UnixMs sent_at_ms = 0;
+  std::uint32_t attempts = 0;
+  int priority = 5;
+  // What most jobs do not have.
+  Bytes kind;
+  Bytes ordering_key;
+  Bytes unique_key;
+  bool is_unique_while_live = false;
+  std::optional<UnixMs> run_at_ms;  ///< of one that was sent with a delay
+  std::vector<JobError> errors;
+  Bytes reason;
+  UnixMs finished_at_ms = 0;
+  StoredPayload body;
+
+  Bytes envelope() const;
+  /// Throws corruption.
+  static JobRecord parse(View envelope);
+
+  /// To be completed it has only to be removed.
+  bool is_plain() const { return ordering_key.empty() && !is_unique_while_live && !body.is_object(); }
+  /// Keeps what the attempt has failed with, within the limits.
+  void note_error(UnixMs now_ms, View text);
+};
+
+/// Throws invalid_argument.
+void validate_settings(const QueueSettings& settings);
+Bytes settings_text(const QueueSettings& settings);
+/// Throws corruption.
+QueueSettings parse_settings(View text);
+/// The wait after the `attempts`-th failure; `random` decides about the jitter.
+std::chrono::milliseconds backoff_of(const QueueSettings& settings, std::uint32_t attempts,
+                                     std::uint64_t random);
+
+}  // namespace holdfast
