@@ -56,6 +56,20 @@ Code code_of_state(const std::string& state) {
   return Code::internal;
 }
 
+/// Of what libpq says about an attempt to connect, perhaps to several hosts: the SQLSTATEs stand between
+/// ":  " and ": ".
+Code code_of_connecting(const std::string& message) {
+  constexpr std::size_t kStateSize = 5;
+  if (message.find("no password supplied") != std::string::npos) return Code::permission_denied;
+  for (std::size_t at = 0; (at = message.find(":  ", at)) != std::string::npos;) {
+    at += 3;
+    if (message.compare(std::min(at + kStateSize, message.size()), 2, ": ") != 0) continue;
+    const Code code = code_of_state(message.substr(at, kStateSize));
+    if (code == Code::permission_denied || code == Code::not_found) return code;
+  }
+  return Code::unavailable;
+}
+
 std::string field(const PGresult* result, int which) {
   const char* text = PQresultErrorField(result, which);
   return text == nullptr ? "" : text;
@@ -87,6 +101,8 @@ void Connection::connect(Deadline deadline) {
   connection_.reset(PQconnectStartParams(keywords.data(), values.data(), 0));
   if (!connection_) throw std::bad_alloc();
   PQsetNoticeProcessor(connection_.get(), [](void*, const char*) {}, nullptr);
+  // With SQLSTATEs, since the server may speak another language.
+  PQsetErrorVerbosity(connection_.get(), PQERRORS_VERBOSE);
   PostgresPollingStatusType status = PGRES_POLLING_WRITING;
   while (PQstatus(connection_.get()) != CONNECTION_BAD && status != PGRES_POLLING_OK) {
     wait_for_socket(status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline);
@@ -95,16 +111,9 @@ void Connection::connect(Deadline deadline) {
   }
   if (PQstatus(connection_.get()) != CONNECTION_OK) {
     const std::string why = message_of_connection();
-    const bool is_refused = why.find("authentication") != std::string::npos ||
-                            why.find("no pg_hba.conf entry") != std::string::npos ||
-                            why.find("no password supplied") != std::string::npos;
-    const bool is_missing =
-        why.find("database \"") != std::string::npos && why.find("does not exist") != std::string::npos;
-    lose(is_refused   ? Code::permission_denied
-         : is_missing ? Code::not_found
-                      : Code::unavailable,
-         "connecting to PostgreSQL: " + why);
+    lose(code_of_connecting(why), "connecting to PostgreSQL: " + why);
   }
+  PQsetErrorVerbosity(connection_.get(), PQERRORS_DEFAULT);
   PQsetnonblocking(connection_.get(), 1);
   if (PQenterPipelineMode(connection_.get()) != 1) lose(Code::internal, "PostgreSQL: no pipeline mode");
 }
@@ -327,6 +336,10 @@ void Connection::lose(Code code, const std::string& what) {
 
 std::string Connection::message_of_connection() const {
   std::string text = PQerrorMessage(connection_.get());
+  // Where in its source the server was.
+  for (std::size_t at = 0; (at = text.find("\nLOCATION:", at)) != std::string::npos;) {
+    text.erase(at, std::min(text.find('\n', at + 1), text.size()) - at);
+  }
   while (!text.empty() && text.back() == '\n') text.pop_back();
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text.empty() ? "the connection was closed" : text;
@@ -344,7 +357,9 @@ ServerError Connection::error_of(const PGresult* result) const {
 }
 
 std::string Connection::without_password(std::string text) const {
-  const std::string& password = settings_.password;
+  // Wherever it came from.
+  const char* known = connection_ ? PQpass(connection_.get()) : nullptr;
+  const std::string password = known == nullptr ? "" : known;
   for (std::size_t at = 0; !password.empty() && (at = text.find(password, at)) != std::string::npos;) {
     text.replace(at, password.size(), "***");
     at += 3;

@@ -55,6 +55,14 @@ TEST(PostgresFaults, a_server_that_is_killed_under_load_has_every_acknowledged_c
   });
 }
 
+TEST(PostgresFaults, a_role_that_would_not_wait_for_the_flush_does) {
+  TestCluster server({"synchronous_commit = off", "wal_writer_delay = 10s"});
+  append_through(server, [&] {
+    server.kill();
+    server.start();
+  });
+}
+
 TEST(PostgresFaults, a_server_that_is_restarted_under_load_has_every_acknowledged_commit) {
   TestCluster server;
   append_through(server, [&] {

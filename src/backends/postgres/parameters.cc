@@ -116,8 +116,6 @@ Settings settings_of(const Url& url, const Options& options) {
     const std::string& value = options.text(each.name);
     if (!value.empty()) known[each.name] = value;
   }
-  settings.password = known["password"];
-  if (settings.password.empty()) known.erase("password");
   known["client_encoding"] = "UTF8";
   known["fallback_application_name"] = "holdfast";
   known["target_session_attrs"] = "primary";

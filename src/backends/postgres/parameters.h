@@ -13,7 +13,6 @@ namespace holdfast::postgres {
 struct Settings {
   /// Keywords and values of PQconnectStartParams.
   std::vector<std::pair<std::string, std::string>> connection;
-  std::string password;  ///< to be kept out of messages
   std::string schema;
   std::size_t pool_size = 0;
   std::size_t lanes = 0;

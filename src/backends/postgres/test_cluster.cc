@@ -45,13 +45,6 @@ const passwd* server_user() {
   return user;
 }
 
-void give_to_server_user(const std::string& path) {
-  const passwd* user = server_user();
-  if (user != nullptr && chown(path.c_str(), user->pw_uid, user->pw_gid) != 0) {
-    throw std::runtime_error("chown of " + path + " failed");
-  }
-}
-
 pid_t spawn(std::vector<std::string> words, const std::string& log) {
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
@@ -119,6 +112,13 @@ struct Clear {
 
 }  // namespace
 
+void give_to_server_user(const std::string& path) {
+  const passwd* user = server_user();
+  if (user != nullptr && chown(path.c_str(), user->pw_uid, user->pw_gid) != 0) {
+    throw std::runtime_error("chown of " + path + " failed");
+  }
+}
+
 /// A folder of the server's user, removed at the end.
 class TestFolder {
  public:
@@ -160,7 +160,8 @@ bool eventually(const std::function<bool()>& condition) {
   return true;
 }
 
-TestCluster::TestCluster(const std::vector<std::string>& settings) : folder_(std::make_unique<TestFolder>()) {
+TestCluster::TestCluster(const std::vector<std::string>& settings, int port)
+    : folder_(std::make_unique<TestFolder>()), port_(port) {
   // Made once, since initdb takes longer than most tests.
   static const TestFolder kTemplate;
   static const bool kIsMade = [] {
@@ -178,9 +179,10 @@ TestCluster::TestCluster(const std::vector<std::string>& settings) : folder_(std
   start();
 }
 
-TestCluster::TestCluster(Standby, const TestCluster& primary) : folder_(std::make_unique<TestFolder>()) {
-  run({programs() + "pg_basebackup", "-h", primary.folder(), "-U", "holdfast", "-D", cluster(), "-R", "-X",
-       "stream", "-c", "fast", "--no-sync"},
+TestCluster::TestCluster(Standby, const TestCluster& primary)
+    : folder_(std::make_unique<TestFolder>()), port_(primary.port_) {
+  run({programs() + "pg_basebackup", "-h", primary.folder(), "-p", std::to_string(primary.port_), "-U",
+       "holdfast", "-D", cluster(), "-R", "-X", "stream", "-c", "fast", "--no-sync"},
       log());
   start();
 }
@@ -200,16 +202,19 @@ std::unique_ptr<TestCluster> TestCluster::standby() {
 std::string TestCluster::url_of(const std::vector<const TestCluster*>& servers, const std::string& options) {
   std::string hosts;
   for (const TestCluster* server : servers)
-    hosts += (hosts.empty() ? "" : ",") + encoded_path(server->folder()) + ":5432";
+    hosts +=
+        (hosts.empty() ? "" : ",") + encoded_path(server->folder()) + ":" + std::to_string(server->port_);
   return "postgres://holdfast@" + hosts + "/postgres" + (options.empty() ? "" : "?" + options);
 }
 
 std::string TestCluster::connection_text() const {
-  return "host='" + folder() + "' port=5432 user=holdfast dbname=postgres connect_timeout=10";
+  return "host='" + folder() + "' port=" + std::to_string(port_) +
+         " user=holdfast dbname=postgres connect_timeout=10";
 }
 
 void TestCluster::start() {
-  process_ = spawn({programs() + "postgres", "-D", cluster(), "-k", folder(), "-p", "5432"}, log());
+  process_ =
+      spawn({programs() + "postgres", "-D", cluster(), "-k", folder(), "-p", std::to_string(port_)}, log());
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
   while (PQping(connection_text().c_str()) != PQPING_OK) {
     int status = 0;

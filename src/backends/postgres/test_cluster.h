@@ -17,7 +17,7 @@ class TestCluster {
  public:
   /// Makes a cluster with these lines in its configuration, and starts it. All clusters of a program have the
   /// same system identifier.
-  explicit TestCluster(const std::vector<std::string>& settings = {});
+  explicit TestCluster(const std::vector<std::string>& settings = {}, int port = 5432);
   ~TestCluster();
   TestCluster(const TestCluster&) = delete;
   TestCluster& operator=(const TestCluster&) = delete;
@@ -52,8 +52,12 @@ class TestCluster {
   std::string connection_text() const;
 
   std::unique_ptr<TestFolder> folder_;
+  const int port_ = 5432;
   pid_t process_ = -1;
 };
+
+/// So that the server may read it: its user is not root.
+void give_to_server_user(const std::string& path);
 
 /// Waits until `condition()` is true; fails the test after a minute.
 bool eventually(const std::function<bool()>& condition);
