@@ -25,9 +25,10 @@ Administration::Administration(Server& server, const std::string& schema)
       lock_{"lock", "SELECT pg_advisory_xact_lock($1::int8)"},
       head_(statement(
           schema, "full_head",
-          "SELECT d.id, d.history, d.lineage, d.floor, d.fence, d.token, d.fence_detail, g.last_seq, g.time, "
-          "g.ordinal, g.log_rows FROM {s}.database d LEFT JOIN LATERAL (SELECT * FROM {s}.commits c WHERE "
-          "c.db = d.id ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g ON true WHERE d.name = $1::text")),
+          ("SELECT " + std::string(kHeadColumns) +
+           ", g.ordinal, g.log_rows FROM {s}.database d LEFT JOIN LATERAL (SELECT * FROM {s}.commits c WHERE "
+           "c.db = d.id ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g ON true WHERE d.name = $1::text")
+              .c_str())),
       fence_(statement(
           schema, "fence",
           "UPDATE {s}.database SET history = $2::int8, floor = $3::int8, fence = $4::int4, token = $5::int8, "
@@ -76,6 +77,7 @@ bool Administration::fence(View database, const Fence& expected, const Fence& ne
       with_lock(database, deadline, [&](Connection& connection, const Rows& rows, Deadline until) {
         const HeadRow row = head_row(rows, 0, 0);
         const std::string& lineage = connection.facts().lineage;
+        is_of_another_past(row, connection);
         const std::optional<Head> after = apply_fence(row.head, expected, next);
         if (!after) return false;
         if (row.id == 0) connection.run(create_, Parameters().bytes(database).bytes(lineage), until);
@@ -110,8 +112,7 @@ bool Administration::drop(View database, std::uint64_t history, Deadline deadlin
   const bool is_done =
       with_lock(database, deadline, [&](Connection& connection, const Rows& rows, Deadline until) {
         const HeadRow row = head_row(rows, 0, 0);
-        if (row.id == 0 || row.head.history != history || row.lineage != connection.facts().lineage)
-          return false;
+        if (row.id == 0 || is_of_another_past(row, connection) || row.head.history != history) return false;
         std::vector<Call> calls;
         calls.push_back({&drop_, Parameters().int8(row.id)});
         calls.push_back({&bury_, Parameters().int8(row.id)});

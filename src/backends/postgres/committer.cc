@@ -14,9 +14,9 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr std::int64_t kNoExpiry = std::numeric_limits<std::int64_t>::min();
-constexpr int kParameters = 36;
+constexpr int kParameters = 37;
 
-enum Status : std::int32_t { kDone, kBusy, kRefused, kRecorded };
+enum Status : std::int32_t { kDone, kBusy, kRefused, kRecorded, kElsewhere };
 enum Column : int {
   kStatus,
   kHistory,
@@ -153,7 +153,9 @@ bool Committer::commit(std::span<Group> groups) {
       const Pool::Lease connection = server_.writers().take(deadline);
       try {
         // The databases that were busy go first in turn: the first waits for its lock.
-        while (!pending.empty()) pending = commit_once(*connection, pending, deadline, has_written);
+        while (!pending.empty() && !connection->is_broken()) {
+          pending = commit_once(*connection, pending, deadline, has_written);
+        }
       } catch (const ServerError&) {
         throw;
       } catch (const Error&) {
@@ -190,9 +192,13 @@ Committer::Pending Committer::commit_once(Connection& connection, const Pending&
   std::vector<Call> calls;
   calls.reserve(groups.size());
   for (const Group* group : groups) {
-    calls.push_back(call_for(*group, connection.facts().lineage, group == groups.front()));
+    calls.push_back(call_for(*group, connection.facts(), group == groups.front()));
   }
   const std::vector<Rows> answers = connection.run(calls, deadline);
+  if (answers.front().int4(0, kStatus) == kElsewhere) {
+    connection.abandon();
+    return groups;
+  }
   Pending busy;
   for (std::size_t i = 0; i < groups.size(); ++i) {
     try {
@@ -204,7 +210,7 @@ Committer::Pending Committer::commit_once(Connection& connection, const Pending&
   return busy;
 }
 
-Call Committer::call_for(const Group& group, const std::string& lineage, bool waits) const {
+Call Committer::call_for(const Group& group, const ServerFacts& facts, bool waits) const {
   std::uint64_t new_history = 0;
   while (new_history == 0) new_history = server_.environment().random->next();
   CheckArrays checks;
@@ -220,7 +226,7 @@ Call Committer::call_for(const Group& group, const std::string& lineage, bool wa
   out.int8(lock_number("commit", schema_, group.database))
       .boolean(waits)
       .bytes(group.database)
-      .bytes(lineage);
+      .bytes(facts.lineage);
   out.int8(new_history).int8(group.history).bytes(session_bytes(group.session)).int8(group.number);
   out.int8(group.content_hash).boolean(group.retry).int8(group.now_ms).int8(group.clock_skew_limit_ms);
   out.int8(group.token).boolean(may_commit(group)).boolean(may_import(group));
@@ -229,7 +235,7 @@ Call Committer::call_for(const Group& group, const std::string& lineage, bool wa
   out.array(std::move(writes.batch)).array(std::move(writes.key)).array(std::move(writes.suffix));
   out.array(std::move(writes.value)).array(std::move(writes.expires)).array(std::move(writes.version));
   out.boolean(writes.is_distinct).array(std::move(writes.erase_batch)).array(std::move(writes.erase_key));
-  out.array(std::move(writes.erase_reap));
+  out.array(std::move(writes.erase_reap)).int8(facts.started_us);
   return call;
 }
 

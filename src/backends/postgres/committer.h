@@ -18,10 +18,11 @@ class Committer {
  private:
   using Pending = std::vector<Group*>;
 
-  /// One round trip; returns the groups whose database is locked by somebody else.
+  /// One round trip; returns the groups whose database is locked by somebody else, or all of them if the
+  /// connection leads to another server now.
   Pending commit_once(Connection& connection, const Pending& groups, Deadline deadline, bool& has_written);
   void commit_alone(const Pending& groups, Deadline deadline, bool& has_written);
-  Call call_for(const Group& group, const std::string& lineage, bool waits) const;
+  Call call_for(const Group& group, const ServerFacts& facts, bool waits) const;
   /// Takes over what the function has answered. False: the lock was not free.
   bool take_answer(Group& group, const Rows& rows, bool& has_written) const;
 

@@ -25,7 +25,7 @@ SELECT current_setting('server_version_num')::int8,
        current_setting('synchronous_standby_names') <> ''
          AND current_setting('synchronous_commit') IN ('on', 'remote_apply', 'remote_write', 'off'),
        EXISTS (SELECT FROM pg_stat_replication),
-       extract(epoch FROM pg_postmaster_start_time())::text,
+       (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8,
        set_config('default_transaction_isolation', 'read committed', false),
        set_config('default_transaction_read_only', 'off', false),
        set_config('default_transaction_deferrable', 'off', false),
@@ -151,7 +151,8 @@ void Connection::introduce(Deadline deadline) {
   facts_.may_fail_over = rows.boolean(0, 7) && !facts_.has_replicas;
   facts_.lineage = std::string(rows.bytes(0, 3)) + "/" + std::string(rows.bytes(0, 4));
   // A server that does not sync forgets what it likes when its machine stops.
-  if (!facts_.is_durable) facts_.lineage += "/" + std::string(rows.bytes(0, 8));
+  facts_.started_us = rows.int8(0, 8);
+  if (!facts_.is_durable) facts_.lineage += "/" + std::to_string(facts_.started_us);
 }
 
 std::vector<Rows> Connection::run(std::span<const Call> calls, Deadline deadline) {

@@ -47,6 +47,7 @@ struct ServerFacts {
   bool has_replicas = false;   ///< acknowledged commits are on a synchronous standby too
   bool may_fail_over = false;  ///< there is a standby that need not have everything
   int version = 0;             ///< 150018
+  std::int64_t started_us = 0;
 };
 
 class Connection {
@@ -66,6 +67,8 @@ class Connection {
 
   const ServerFacts& facts() const { return facts_; }
   bool is_broken() const { return is_broken_; }
+  /// It is not what it was: nobody shall use it again.
+  void abandon() { is_broken_ = true; }
   /// Whether the last run() may have reached the server.
   bool is_sent() const { return is_sent_; }
   /// Whether the server has closed the connection meanwhile, as far as can be seen from here.

@@ -195,6 +195,28 @@ TEST(PostgresFaults, what_a_promoted_standby_has_not_received_is_gone_and_notice
   EXPECT_EQ(client.value("key"), "other");
 }
 
+TEST(PostgresFaults, a_promotion_behind_a_pooler_is_noticed_by_connections_that_outlive_it) {
+  TestCluster primary;
+  TestPooler pooler(primary);
+  const auto backend = open_backend(pooler.url());
+  TestClient client = client_of(*backend);
+  client.put("key", "1");
+  const Position before = client.position();
+  Group old = client.group({{{}, {Write::put("key", "2")}}});
+  const auto standby = primary.standby();
+  eventually([&] {
+    return primary.sql("SELECT 1 FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()").size() ==
+           1;
+  });
+  standby->promote();
+  pooler.lead_to(*standby);
+  eventually([&] { return client.position().history != before.history; });
+  EXPECT_EQ(client.position().seq, before.seq);
+  backend->commit({&old, 1});
+  ASSERT_TRUE(old.error);
+  EXPECT_EQ(old.error->code(), Code::history_changed);
+}
+
 TEST(PostgresFaults, a_standby_is_refused) {
   TestCluster primary;
   open_backend(primary.url());

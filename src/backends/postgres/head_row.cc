@@ -44,7 +44,17 @@ HeadRow head_row(const Rows& rows, int row, int column) {
       fence_of(rows.int4(row, column + 4), rows.int8(row, column + 5), rows.bytes(row, column + 6));
   out.head.seq = static_cast<Seq>(rows.int8_or_0(row, column + 7));
   out.head.time_ms = rows.int8_or_0(row, column + 8);
+  out.server_started_us = rows.int8(row, column + 9);
   return out;
+}
+
+bool is_of_another_past(const HeadRow& row, Connection& connection) {
+  if (row.id == 0) return false;
+  if (row.server_started_us != connection.facts().started_us) {
+    connection.abandon();
+    throw Error(Code::unavailable, "the connection has another PostgreSQL server behind it now");
+  }
+  return row.lineage != connection.facts().lineage;
 }
 
 }  // namespace holdfast::postgres

@@ -214,7 +214,7 @@ ReadAnswer Reader::read_once(Connection& connection, View database, const ReadRe
   std::vector<Rows> answers = connection.run(calls, deadline);
 
   HeadRow row = head_row(answers[1], 0, 0);
-  if (row.id != 0 && row.lineage != connection.facts().lineage) {
+  if (is_of_another_past(row, connection)) {
     adopt(connection, database, deadline);
     return read_once(connection, database, request, deadline);
   }
@@ -240,7 +240,7 @@ std::optional<ReadAnswer> Reader::read_one(Connection& connection, View database
   const View key = request.gets.front();
   const Rows rows = connection.run(one_, Parameters().bytes(database).bytes(key), deadline);
   const HeadRow row = head_row(rows, 0, 0);
-  if (row.id != 0 && row.lineage != connection.facts().lineage) return std::nullopt;
+  if (is_of_another_past(row, connection)) return std::nullopt;
   ReadAnswer answer;
   answer.time_ms = admit_read(database, row.head, request);
   answer.at = row.head.position();
@@ -307,7 +307,7 @@ Changes Reader::changes_once(Connection& connection, View database, const Change
     parameters.int8(most_rows).boolean(rest.keys_only);
     const Rows rows = connection.run(changes_, std::move(parameters), deadline);
     const HeadRow head = head_row(rows, 0, 0);
-    if (head.id != 0 && head.lineage != connection.facts().lineage) {
+    if (is_of_another_past(head, connection)) {
       adopt(connection, database, deadline);
       continue;
     }
@@ -402,7 +402,7 @@ std::vector<std::size_t> Reader::behind(std::span<const Cursor> cursors, Deadlin
       const HeadRow head = head_row(rows, row, 1);
       const auto index = static_cast<std::size_t>(rows.int8(row, 0)) - 1;
       heads[index] = head.head.position();
-      if (head.lineage == connection.facts().lineage) continue;
+      if (!is_of_another_past(head, connection)) continue;
       adopt(connection, cursors[index].database, until);
       heads[index].history = 0;
     }

@@ -81,7 +81,7 @@ FROM {s}.entry e JOIN {s}.database d ON d.id = e.db;
 // docs/contract.md 3.4, in its order. The lock is the first statement and every later statement sees what the
 // holders before have committed: so it is in a VOLATILE function under READ COMMITTED, and nowhere else.
 // `status`: 0 done, 1 the lock is held and p_wait is false, 2 refused (the caller finds out why from the head
-// and the session's record), 3 recorded before.
+// and the session's record), 3 recorded before, 4 a pooler has put another server behind the connection.
 constexpr const char* kCommitHead = R"sql(
 CREATE FUNCTION {s}.commit_group(
   p_lock bigint, p_wait boolean, p_name text, p_lineage text, p_new_history bigint, p_history bigint,
@@ -90,7 +90,7 @@ CREATE FUNCTION {s}.commit_group(
   c_batch integer[], c_no integer[], c_key bytea[], c_version bigint[],
   u_batch integer[], u_no integer[], u_begin bytea[], u_end bytea[], u_since bigint[], u_time bigint[],
   w_batch integer[], w_key bytea[], w_suffix bytea[], w_value bytea[], w_expires bigint[], w_version bigint[],
-  w_distinct boolean, e_batch integer[], e_key bytea[], e_reap boolean[],
+  w_distinct boolean, e_batch integer[], e_key bytea[], e_reap boolean[], p_started bigint,
   OUT status integer, OUT history bigint, OUT seq bigint, OUT head_time bigint, OUT floor bigint,
   OUT fence integer, OUT token bigint, OUT fence_detail bytea, OUT applied integer, OUT outcomes integer[],
   OUT last_number bigint, OUT last_hash bigint, OUT last_history bigint, OUT last_seq bigint,
@@ -112,6 +112,10 @@ DECLARE
   session_id bigint;
   next_rank integer := 0;
 BEGIN
+  IF p_started <> (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint THEN
+    status := 4;
+    RETURN;
+  END IF;
   IF p_wait THEN
     PERFORM pg_advisory_xact_lock(p_lock);
   ELSIF NOT pg_try_advisory_xact_lock(p_lock) THEN

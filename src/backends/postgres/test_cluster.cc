@@ -265,4 +265,37 @@ void TestCluster::configure(const std::string& name, const std::string& value) {
   eventually([&] { return sql("SELECT current_setting('" + name + "')").front() == value; });
 }
 
+TestPooler::TestPooler(const TestCluster& cluster) : folder_(std::make_unique<TestFolder>()) {
+  configure(cluster);
+  process_ = spawn({"pgbouncer", "-q", folder_->path() + "/pgbouncer.ini"}, folder_->path() + "/out");
+  const std::string text = "host='" + folder_->path() + "' port=6432 user=holdfast dbname=postgres";
+  eventually([&] { return PQping(text.c_str()) == PQPING_OK; });
+}
+
+TestPooler::~TestPooler() {
+  ::kill(process_, SIGKILL);
+  int status = 0;
+  waitpid(process_, &status, 0);
+}
+
+void TestPooler::configure(const TestCluster& cluster) const {
+  std::ofstream(folder_->path() + "/users") << "\"holdfast\" \"\"\n";
+  // Reopened for every configuration, which is read whole.
+  std::ofstream out(folder_->path() + "/pgbouncer.ini", std::ios::trunc);
+  out << "[databases]\npostgres = host=" << cluster.folder() << " port=5432\n[pgbouncer]\nlisten_addr =\n"
+      << "listen_port = 6432\nunix_socket_dir = " << folder_->path()
+      << "\nauth_type = trust\nauth_file = " << folder_->path()
+      << "/users\npool_mode = transaction\nlogfile = " << folder_->path() << "/log\n";
+}
+
+void TestPooler::lead_to(const TestCluster& cluster) {
+  configure(cluster);
+  ::kill(process_, SIGHUP);
+}
+
+std::string TestPooler::url(const std::string& options) const {
+  return "postgres://holdfast@" + encoded_path(folder_->path()) + ":6432/postgres?prepared_statements=false" +
+         (options.empty() ? "" : "&" + options);
+}
+
 }  // namespace holdfast::postgres

@@ -40,19 +40,38 @@ class TestCluster {
 
   /// The first column of every row, as text. Throws if the server refuses.
   std::vector<std::string> sql(const std::string& text) const;
+  const std::string& folder() const;
   /// Changes a setting of the running server.
   void configure(const std::string& name, const std::string& value);
 
  private:
   struct Standby {};
   TestCluster(Standby, const TestCluster& primary);
-  const std::string& folder() const;
   std::string cluster() const { return folder() + "/cluster"; }
   std::string log() const { return folder() + "/log"; }
   std::string connection_text() const;
 
   std::unique_ptr<TestFolder> folder_;
   const int port_ = 5432;
+  pid_t process_ = -1;
+};
+
+/// A real PgBouncer in transaction mode in front of a cluster, or of another one later.
+class TestPooler {
+ public:
+  explicit TestPooler(const TestCluster& cluster);
+  ~TestPooler();
+  TestPooler(const TestPooler&) = delete;
+  TestPooler& operator=(const TestPooler&) = delete;
+
+  std::string url(const std::string& options = "") const;
+  /// Its clients keep their connections.
+  void lead_to(const TestCluster& cluster);
+
+ private:
+  void configure(const TestCluster& cluster) const;
+
+  std::unique_ptr<TestFolder> folder_;
   pid_t process_ = -1;
 };
 
