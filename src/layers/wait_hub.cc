@@ -10,6 +10,7 @@ class WaitHub::Registration {
   Registration(WaitHub& hub, std::span<const Cursor> cursors) : hub_(hub) {
     const std::lock_guard lock(hub_.mutex_);
     self_ = hub_.waiters_.emplace(hub_.waiters_.end());
+    self_->wakes_seen = hub_.wakes_;
     for (std::size_t i = 0; i < cursors.size(); ++i) self_->cursors.emplace(cursors[i].database, i);
   }
   ~Registration() {
@@ -33,7 +34,6 @@ std::vector<std::size_t> WaitHub::wait(std::span<const Cursor> cursors, Deadline
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
 
   std::unique_lock lock(mutex_);
-  const std::uint64_t wakes_seen = wakes_;
   self.to_look = all;
   Deadline look_again = Deadline::max();
   for (;;) {
@@ -56,7 +56,7 @@ std::vector<std::size_t> WaitHub::wait(std::span<const Cursor> cursors, Deadline
       look_again = ended + std::max<Deadline::duration>(kLookEvery, 4 * (ended - began));
     }
     lock.lock();
-    const bool is_over = wakes_ != wakes_seen || woken_early_ || ended >= deadline;
+    const bool is_over = wakes_ != self.wakes_seen || woken_early_ || ended >= deadline;
     if (!ahead.empty() || is_over) {
       woken_early_ = false;
       return ahead;

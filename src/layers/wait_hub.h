@@ -43,6 +43,7 @@ class WaitHub {
   struct Waiter {
     std::multimap<View, std::size_t> cursors;
     std::vector<std::size_t> to_look;
+    std::uint64_t wakes_seen = 0;  ///< when it registered: a wake that comes any later ends its wait
   };
   class Registration;
 
