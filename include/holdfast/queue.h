@@ -13,9 +13,9 @@
 // LeaseLost. A job that has used up its attempts, in whatever way the last one ended, goes to the dead
 // letters, where it stays with all that is known about it.
 //
-// Order: lower priority numbers first, then in the order of the sends. Deliveries of several processes at
-// once keep to it approximately; jobs with an ordering key keep to theirs strictly, one at a time.
-// docs/services/queue.md has the semantics in full and the layout.
+// Order: tenants in turn, then lower priority numbers first, then in the order of the sends. Deliveries of
+// several processes at once keep to it approximately; jobs with an ordering key keep to theirs strictly, one
+// at a time. docs/services/queue.md has the semantics in full and the layout.
 //
 // A cheap handle, thread-safe. Copies of a handle share their claims: threads that receive from copies of one
 // handle at the same time share one commit. Queues have names of any bytes and need not be created. Every
@@ -26,6 +26,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -57,6 +58,18 @@ struct QueueSettings {
   double backoff_jitter = 0.25;
   /// How long a completed job can be read, with its result; 0: it is gone with its completion.
   std::chrono::milliseconds keep_completed{0};
+  /// Jobs that are leased at once, by all processes together: up to 9,000; 0: any number. Leases that have
+  /// ended count until a receive() has found them.
+  std::uint32_t max_leased = 0;
+  /// Deliveries by all processes together: `rate` in each `rate_interval`, and of those that were not made
+  /// at most `rate_burst` later at once, so that no time t sees more than rate_burst + rate * t /
+  /// rate_interval; 0: any number. A `rate_burst` of 0 stands for `rate`.
+  std::uint32_t rate = 0;
+  std::chrono::milliseconds rate_interval = std::chrono::seconds(1);
+  std::uint32_t rate_burst = 0;
+  /// How many jobs of a tenant have their turn before the next tenant's; 1 to 1,000, and 1 for a tenant that
+  /// is not named. At most 100 names; "" is all jobs without a tenant.
+  std::map<Bytes, std::uint32_t> weights = {};
   bool operator==(const QueueSettings&) const = default;
 };
 
@@ -76,6 +89,12 @@ struct SendOptions {
   /// cancelled; or, with `unique_for`, for so long after that one was sent, whatever became of it.
   Bytes unique_key = {};
   std::optional<std::chrono::milliseconds> unique_for = {};
+  /// Without `unique_for`: keeps the unique key for so long after the job was completed, or has died.
+  std::optional<std::chrono::milliseconds> unique_after_completion = {};
+  std::optional<std::chrono::milliseconds> unique_after_death = {};
+  /// Whom it is done for. Tenants take turns: none waits longer because another one has many jobs. Priorities
+  /// count among the jobs of one tenant.
+  Bytes tenant = {};
 };
 
 struct NewJob {
@@ -104,6 +123,7 @@ struct Delivery : JobLease {
   UnixMs sent_at_ms = 0;
   int priority = 5;
   Bytes ordering_key;
+  Bytes tenant;
 };
 
 /// The lease has ended, or was taken from the worker: the job is another worker's, or done, dead, cancelled.
@@ -150,6 +170,7 @@ struct Job {
   std::optional<UnixMs> run_at_ms;
   Bytes ordering_key;
   Bytes unique_key;
+  Bytes tenant;
   /// What its failed attempts have said, oldest first: the newest limits::kJobErrors.
   std::vector<JobError> errors;
   UnixMs finished_at_ms = 0;  ///< completed and dead
@@ -195,7 +216,8 @@ class Queue {
 
   // ---- Producers
 
-  /// Cost: one blind commit of one entry, which conflicts with nothing; one more entry for a delay; one more
+  /// Cost: one blind commit of one entry, which conflicts with nothing; one more entry for a delay or a
+  /// tenant; one more
   /// and a read for a unique key, an ordering key, or a body above 256 KiB, which is uploaded before.
   Sent send(const Payload& body, const SendOptions& options = {});
   /// All of them in one commit, in their order; at most limits::kQueueBatch.
@@ -207,9 +229,10 @@ class Queue {
   // ---- Workers
 
   /// Up to `limit` jobs, at most limits::kQueueBatch, and none without waiting when nothing is due, the queue
-  /// is paused, or other processes were faster. `lease` instead of that of the settings. Bodies of one call
-  /// come to 4 MiB and one more at most. Cost: four reads and one commit, shared by the threads that receive
-  /// at the same time; does not depend on how many jobs wait, are leased or delayed.
+  /// is paused, a limit is reached, or other processes were faster. `lease` instead of that of the settings.
+  /// Bodies of one call come to 4 MiB and one more at most. Cost: five reads and one commit, shared by the
+  /// threads that receive at the same time, and a read for each tenant that has its turn; does not depend on
+  /// how many jobs wait, are leased or delayed.
   std::vector<Delivery> receive(std::size_t limit = 1, std::optional<std::chrono::milliseconds> lease = {});
   /// Lets the lease end so much later than now; the token changes with it. Throws LeaseLost.
   void extend(Delivery& delivery, std::chrono::milliseconds lease);
@@ -238,9 +261,10 @@ class Queue {
   /// Nothing if there is no such job (any more). Cost: a read; a leased one is looked for among the keys of
   /// all that are leased.
   std::optional<Job> get(View id) const;
-  /// The jobs of a state, in the order in which they would be delivered, are due, or were sent.
+  /// The jobs of a state, in the order in which they would be delivered (those without a tenant, then tenant
+  /// by tenant), are due, or were sent.
   Listing<Job> list(JobState state, const ListOptions& options = {}) const;
-  /// What would be delivered next.
+  /// The first of list(JobState::ready).
   std::vector<Job> peek(std::size_t limit = 1) const;
   /// Removes a job that is not completed or dead; whether there was one. Its worker loses the lease.
   bool cancel(View id);
@@ -286,7 +310,7 @@ std::vector<Bytes> list_queues(const Database& database, View after = {}, std::s
 namespace limits {
 
 inline constexpr std::size_t kQueueNameBytes = 200;
-/// Kinds, ordering keys and unique keys.
+/// Kinds, ordering keys, unique keys and tenants.
 inline constexpr std::size_t kJobTextBytes = 400;
 /// Jobs of one send_many(), receive() or complete_many().
 inline constexpr std::size_t kQueueBatch = 250;

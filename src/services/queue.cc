@@ -1,17 +1,19 @@
 // Layout, under <prefix>/<queue>/, where <id> is <seq of the commit that sent the job>-<place in it> and
 // <time> 16 hexadecimal digits of Unix milliseconds:
 //     ready/<priority>/<id>     a job (queue_record.h), to be delivered
+//     ready/t/<tenant>/<priority>/<id>    the same of a tenant
 //     delayed/<time>/<id>       a job that is due then
 //     leased/<time>/<id>        a job that was delivered; the lease ends then. Its version is the token
 //     chain/<key>/<id>          a job behind another one of its ordering key
 //     lock/<key>                empty: there is a job of this ordering key outside of its chain
-//     at/<id>                   where a job is that is delayed or in a chain: "delayed/<time>/"
+//     at/<id>                   where a job is that is delayed, in a chain or a tenant's: "delayed/<time>/"
 //     unique/<key>              the id of the job that has this unique key, or its end: -<place of the commit
-//                               that put the entry>; expires with `unique_for`
+//                               that put the entry>; expires where it is kept for a time
 //     dead/<id>                 a job in the dead letters
 //     done/<id>, result/<id>    a completed job and its result; they expire
 //     settings                  JSON (queue_record.h); none: the defaults
 //     paused                    empty: nothing is delivered
+//     turn                      what the last claim that went by a limit has left: {"credit":n,"at_ms":n}
 //     place                     the place of the newest job that was sent within a caller's transaction
 // A send is a stamped put without a check. A claim moves the entry of a job from ready/ to leased/ under
 // the condition that it has not changed, and a completion removes it there under the same condition, so each
@@ -46,6 +48,7 @@ void validate_options(const SendOptions& options) {
   validate_text(options.kind, "kind");
   validate_text(options.ordering_key, "ordering key");
   validate_text(options.unique_key, "unique key");
+  validate_text(options.tenant, "tenant");
   refuse_unless(options.priority >= 0 && options.priority < kJobPriorities, "a priority is 0 to 9");
   refuse_unless(!options.delay || !options.run_at_ms, "it has a delay or an instant, not both");
   refuse_unless(!options.delay || options.delay->count() >= 0, "a delay is not negative");
@@ -54,6 +57,12 @@ void validate_options(const SendOptions& options) {
   refuse_unless(!options.run_at_ms || *options.run_at_ms <= limits::kExpiresAtMs,
                 "an instant lies before the end of time");
   refuse_unless(!options.unique_for || !options.unique_key.empty(), "unique_for needs a unique key");
+  for (const auto& after : {options.unique_after_completion, options.unique_after_death}) {
+    refuse_unless(!after || (!options.unique_key.empty() && !options.unique_for),
+                  "unique_after_completion and unique_after_death need a unique key without unique_for");
+    refuse_unless(!after || (after->count() >= 0 && *after <= std::chrono::hours(24 * 365 * 100)),
+                  "a unique key is kept for a hundred years at most");
+  }
   refuse_unless(!options.unique_for || (options.unique_for->count() >= 1 &&
                                         *options.unique_for <= std::chrono::hours(24 * 365 * 100)),
                 "unique_for is 1 ms to a hundred years");
@@ -67,6 +76,9 @@ JobRecord record_of(const SendOptions& options, const StoredPayload& body, UnixM
   record.ordering_key = options.ordering_key;
   record.unique_key = options.unique_key;
   record.is_unique_while_live = !options.unique_key.empty() && !options.unique_for;
+  record.unique_after_completion_ms = options.unique_after_completion.value_or(milliseconds(0)).count();
+  record.unique_after_death_ms = options.unique_after_death.value_or(milliseconds(0)).count();
+  record.tenant = options.tenant;
   record.run_at_ms = options.run_at_ms;
   if (options.delay) record.run_at_ms = now_ms + options.delay->count();
   record.body = body;
@@ -160,7 +172,7 @@ void finish(Transaction& transaction, const QueueKeys& keys, const PayloadCodec&
   } else {
     PayloadCodec::release(transaction, record.body);
   }
-  moves.settle(record);
+  moves.settle(lease.id, record, JobEnd::completed);
 }
 
 /// finish() of jobs that have only to be removed, without reading them; false if a lease was lost.

@@ -65,6 +65,7 @@ std::optional<Job> load_job(const Database& database, const QueueKeys& keys, con
   }
   job.ordering_key = std::move(record.ordering_key);
   job.unique_key = std::move(record.unique_key);
+  job.tenant = std::move(record.tenant);
   job.errors = std::move(record.errors);
   job.finished_at_ms = record.finished_at_ms;
   job.reason = std::move(record.reason);
@@ -93,7 +94,8 @@ bool revive(Transaction& transaction, const QueueKeys& keys, const Entry& entry)
   JobRecord record = JobRecord::parse(entry.value);
   if (record.is_unique_while_live) {
     const Bytes key = keys.unique(record.unique_key);
-    if (transaction.get(key)) return false;
+    const std::optional<Entry> holder = transaction.get(key);
+    if (holder && holder->value != id) return false;
     transaction.put(key, id);
   }
   record.attempts = 0;
@@ -163,10 +165,10 @@ bool Queue::cancel(Transaction& transaction, View id) const {
   const JobRecord record = JobRecord::parse(located->entry.value);
   moves.take(located->entry);
   PayloadCodec::release(transaction, record.body);
-  if (located->state != JobState::waiting) {
-    moves.settle(record);
-  } else if (record.is_unique_while_live) {
-    transaction.erase(impl_->keys.unique(record.unique_key));
+  if (located->state == JobState::waiting) {
+    moves.free_unique_key(id, record, JobEnd::removed);
+  } else {
+    moves.settle(id, record, JobEnd::removed);
   }
   return true;
 }
@@ -206,10 +208,11 @@ std::uint64_t Queue::purge() {
           const JobRecord record = JobRecord::parse(entry.value);
           moves.take(entry);
           PayloadCodec::release(transaction, record.body);
-          if (state != JobState::waiting) {
-            moves.settle(record);
-          } else if (record.is_unique_while_live) {
-            transaction.erase(impl_->keys.unique(record.unique_key));
+          const JobId id = job_id_of(entry.key);
+          if (state == JobState::waiting) {
+            moves.free_unique_key(id, record, JobEnd::removed);
+          } else {
+            moves.settle(id, record, JobEnd::removed);
           }
           ++taken;
         }

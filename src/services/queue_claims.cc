@@ -1,10 +1,13 @@
 #include "services/queue_claims.h"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <string>
 #include <tuple>
 
 #include "holdfast/error.h"
+#include "holdfast/limits.h"
 #include "services/payload_codec.h"
 #include "services/queue_moves.h"
 
@@ -23,6 +26,8 @@ constexpr std::uint64_t kMaxClasses = 64;
 /// Claims without a loss after which half as many claimers are expected.
 constexpr std::uint32_t kWinsToRelax = 32;
 constexpr int kAttempts = 12;
+/// Tenants that one claim takes jobs of.
+constexpr std::size_t kTenantsAtOnce = 50;
 
 void validate_demand(std::size_t limit, const std::optional<milliseconds>& lease) {
   if (limit == 0 || limit > limits::kQueueBatch) {
@@ -83,110 +88,225 @@ std::vector<Delivery> QueueClaims::receive(std::size_t limit, std::optional<mill
 void QueueClaims::serve(std::span<Demand* const> demands) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     try {
-      claim(demands);
+      const bool again = claim(demands);
       learn(false);
-      return;
+      if (!again) return;
     } catch (const Lost&) {
       learn(true);
-      for (Demand* demand : demands) demand->jobs.clear();
+      for (Demand* demand : demands) {
+        std::erase_if(demand->jobs,
+                      [](const Delivery& job) { return LeaseToken::parse(job.token).version == 0; });
+      }
     }
   }
 }
 
-void QueueClaims::claim(std::span<Demand* const> demands) {
+bool QueueClaims::claim(std::span<Demand* const> demands) {
   bool has_run = false;
+  bool again = false;
   const Position at = database_.transact([&](Transaction& transaction) {
     // The jobs of the first run are somebody else's: others are looked for, which is no re-run.
     if (has_run) throw Lost{};
     has_run = true;
-    claim_within(transaction, demands);
+    next_turn_ = turn_;
+    again = claim_within(transaction, demands);
   });
+  turn_ = next_turn_;
   for (Demand* demand : demands) {
     for (Delivery& job : demand->jobs) {
       LeaseToken token = LeaseToken::parse(job.token);
+      if (token.version != 0) continue;
       token.version = at.seq;
       job.token = token.text();
     }
   }
+  return again;
 }
 
-void QueueClaims::claim_within(Transaction& transaction, std::span<Demand* const> demands) {
-  const Bytes keys[] = {keys_.settings(), keys_.paused()};
+bool QueueClaims::claim_within(Transaction& transaction, std::span<Demand* const> demands) {
+  const Bytes keys[] = {keys_.settings(), keys_.paused(), keys_.turn()};
   const std::vector<std::optional<Entry>> found = transaction.get(keys);
-  if (found[1]) return;
+  if (found[1]) return false;
   const QueueSettings settings = found[0] ? parse_settings(found[0]->value) : QueueSettings();
-  std::size_t wanted = 0;
-  for (const Demand* demand : demands) wanted += demand->limit;
-
-  QueueMoves moves(transaction, keys_);
-  const PayloadCodec codec(database_);
   const UnixMs now_ms = transaction.now();
-  std::size_t bytes = 0;
-  auto demand = demands.begin();
-  for (Candidate& candidate : candidates(transaction, wanted)) {
-    if (bytes > kClaimBytes) break;
-    const bool is_abandoned = candidate.entry.key.starts_with(keys_.leased());
-    const bool is_spent = is_abandoned && candidate.record.attempts >= settings.max_attempts;
-    while (demand != demands.end() && (*demand)->jobs.size() == (*demand)->limit) ++demand;
-    // What is due and not claimed gets its place among those that are ready.
-    const bool is_claimed = !is_spent && demand != demands.end();
-    if (!is_claimed && !is_spent && (candidate.is_ready || candidate.is_others)) continue;
+  QueueMoves moves(transaction, keys_);
 
-    bytes += std::max<std::size_t>(candidate.entry.value.size(), candidate.record.body.size_bytes);
-    transaction.require(candidate.entry);
-    moves.take(candidate.entry);
-    if (is_abandoned) {
-      candidate.record.note_error(now_ms, "the lease ended before the job was completed or had failed");
-    }
-    if (is_spent) {
-      moves.bury(candidate.id, std::move(candidate.record), "lease_expired");
-    } else if (is_claimed) {
-      JobRecord& record = candidate.record;
-      ++record.attempts;
-      const UnixMs ends_at_ms = now_ms + (*demand)->lease.value_or(settings.lease).count();
-      transaction.put(keys_.leased(ends_at_ms) + candidate.id, record.envelope());
-      std::optional<Payload> body = codec.load(record.body, candidate.entry);
-      // Whoever removed the body has removed the job: this claim is lost.
-      if (!body) throw Lost{};
-      Delivery job;
-      job.id = candidate.id;
-      job.token = LeaseToken{ends_at_ms, 0, record.is_plain() && settings.keep_completed.count() == 0}.text();
-      job.body = std::move(*body);
-      job.kind = std::move(record.kind);
-      job.attempt = record.attempts;
-      job.lease_ends_at_ms = ends_at_ms;
-      job.sent_at_ms = record.sent_at_ms;
-      job.priority = record.priority;
-      job.ordering_key = std::move(record.ordering_key);
-      (*demand)->jobs.push_back(std::move(job));
-    } else {
-      moves.put(candidate.id, candidate.record, 0);
-    }
+  // Where there are limits, claims are made one after the other: each is conditional on the turn.
+  const bool is_limited = settings.rate > 0 || settings.max_leased > 0;
+  const DeliveryCredit credit(settings, found[2], now_ms);
+  std::size_t wanted = 0;
+  for (const Demand* demand : demands) wanted += demand->limit - demand->jobs.size();
+  if (settings.rate > 0) wanted = std::min(wanted, credit.deliveries());
+  std::size_t leased = 0;
+  if (settings.max_leased > 0) {
+    leased = transaction
+                 .scan(Range::prefix(keys_.leased()),
+                       {.limit = limits::kScanEntries, .keys_only = true, .snapshot = true})
+                 .entries.size();
   }
+
+  std::size_t bytes = 0;
+  const auto take = [&](JobCandidate& job) {
+    bytes += std::max<std::size_t>(job.entry.value.size(), job.record.body.size_bytes);
+    transaction.require(job.entry);
+    moves.take(job.entry);
+    const bool is_abandoned = job.entry.key.starts_with(keys_.leased());
+    if (is_abandoned)
+      job.record.note_error(now_ms, "the lease ended before the job was completed or had failed");
+    return is_abandoned;
+  };
+  // What is due goes to its place among those that are ready, unless it is delivered right now.
+  bool has_placed = false;
+  const auto place = [&](JobCandidate& job) {
+    if (bytes > kClaimBytes) return;
+    if (take(job) && leased > 0) --leased;
+    const bool is_spent =
+        job.entry.key.starts_with(keys_.leased()) && job.record.attempts >= settings.max_attempts;
+    if (is_spent) {
+      moves.bury(job.id, std::move(job.record), "lease_expired");
+    } else {
+      moves.put(job.id, job.record, 0);
+      has_placed = true;
+    }
+  };
+  std::vector<JobCandidate> due = due_jobs(transaction);
+  const auto is_to_be_placed = [&](const JobCandidate& job) {
+    const bool is_abandoned = job.entry.key.starts_with(keys_.leased());
+    return (is_abandoned && job.record.attempts >= settings.max_attempts) || !job.record.tenant.empty();
+  };
+  for (JobCandidate& job : due) {
+    if (is_to_be_placed(job)) place(job);
+  }
+  std::erase_if(due, is_to_be_placed);
+
+  TenantTurns turns(turn_, settings);
+  if (wanted > 0) add_ready_jobs(transaction, turns, wanted, due);
+  std::size_t delivered = 0;
+  auto demand = demands.begin();
+  while (delivered < wanted && bytes <= kClaimBytes) {
+    if (settings.max_leased > 0 && leased >= settings.max_leased) break;
+    std::optional<JobCandidate> job = turns.next();
+    if (!job) break;
+    while ((*demand)->jobs.size() == (*demand)->limit) ++demand;
+    if (!take(*job)) ++leased;
+    const UnixMs ends_at_ms = now_ms + (*demand)->lease.value_or(settings.lease).count();
+    (*demand)->jobs.push_back(lease(transaction, *job, ends_at_ms, settings.keep_completed.count() > 0));
+    next_turn_ = turns.turn();
+    ++delivered;
+  }
+  for (JobCandidate& job : turns.rest()) {
+    const bool is_ready = job.entry.key.starts_with(keys_.ready());
+    if (!is_ready && !job.is_others) place(job);
+  }
+  for (JobCandidate& job : due) place(job);
+  if (is_limited && delivered > 0) transaction.put(keys_.turn(), credit.text_after(delivered));
+  return (has_placed || (turns.is_cut() && delivered > 0)) && delivered < wanted;
 }
 
-std::vector<QueueClaims::Candidate> QueueClaims::candidates(Transaction& transaction, std::size_t wanted) {
-  std::vector<Candidate> candidates;
-  const auto add = [&](Page page, bool is_ready) {
-    for (Entry& entry : page.entries) {
-      Candidate candidate{std::move(entry), {}, {}, is_ready, false};
-      candidate.id = job_id_of(candidate.entry.key);
-      candidate.record = JobRecord::parse(candidate.entry.value);
-      candidate.is_others = !is_own(candidate.id);
-      candidates.push_back(std::move(candidate));
+Delivery QueueClaims::lease(Transaction& transaction, JobCandidate& job, UnixMs ends_at_ms,
+                            bool keeps_completed) const {
+  JobRecord& record = job.record;
+  ++record.attempts;
+  transaction.put(keys_.leased(ends_at_ms) + job.id, record.envelope());
+  std::optional<Payload> body = PayloadCodec(database_).load(record.body, job.entry);
+  // Whoever removed the body has removed the job: this claim is lost.
+  if (!body) throw Lost{};
+  Delivery delivery;
+  delivery.id = job.id;
+  delivery.token = LeaseToken{ends_at_ms, 0, record.is_plain() && !keeps_completed}.text();
+  delivery.body = std::move(*body);
+  delivery.kind = std::move(record.kind);
+  delivery.attempt = record.attempts;
+  delivery.lease_ends_at_ms = ends_at_ms;
+  delivery.sent_at_ms = record.sent_at_ms;
+  delivery.priority = record.priority;
+  delivery.ordering_key = std::move(record.ordering_key);
+  delivery.tenant = std::move(record.tenant);
+  return delivery;
+}
+
+std::vector<JobCandidate> QueueClaims::candidates_of(Page page) const {
+  std::vector<JobCandidate> jobs;
+  jobs.reserve(page.entries.size());
+  for (Entry& entry : page.entries) {
+    JobCandidate job{std::move(entry), {}, {}, false};
+    job.id = job_id_of(job.entry.key);
+    job.record = JobRecord::parse(job.entry.value);
+    job.is_others = !is_own(job.id);
+    jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+std::vector<JobCandidate> QueueClaims::due_jobs(Transaction& transaction) const {
+  const ScanOptions options{.limit = kDueJobs, .snapshot = true};
+  std::vector<JobCandidate> due =
+      candidates_of(transaction.scan(QueueKeys::due(keys_.leased(), transaction.now()), options));
+  std::ranges::move(
+      candidates_of(transaction.scan(QueueKeys::due(keys_.delayed(), transaction.now()), options)),
+      std::back_inserter(due));
+  return due;
+}
+
+std::size_t QueueClaims::looked_at(std::size_t wanted) const {
+  return std::max(wanted, std::min<std::size_t>(wanted * classes_, kLookedAt));
+}
+
+void QueueClaims::add_ready_jobs(Transaction& transaction, TenantTurns& turns, std::size_t wanted,
+                                 std::vector<JobCandidate>& due) {
+  const auto in_order = [](std::vector<JobCandidate> jobs) {
+    std::ranges::sort(jobs, {}, [](const JobCandidate& job) {
+      return std::tuple(job.record.priority, job.is_others, View(job.id));
+    });
+    return std::deque<JobCandidate>(std::make_move_iterator(jobs.begin()),
+                                    std::make_move_iterator(jobs.end()));
+  };
+  const Bytes all = keys_.tenants();
+  const Range range = Range::prefix(all);
+  const auto tenant_of = [&](View key) {
+    return key.substr(all.size(), key.find('/', all.size()) - all.size());
+  };
+  const Bytes from = turn_.tenant.empty() ? range.begin : all + turn_.tenant;
+  std::size_t seen = 0;
+  Bytes last;
+  // From the tenant whose turn it was to the end, and then from the beginning to it; whether all were seen.
+  const auto add_tenants = [&](Range part) {
+    while (part.begin < part.end) {
+      if (seen >= kTenantsAtOnce) return false;
+      const std::size_t share = std::max<std::size_t>(wanted / tenants_ + 1, turns.largest_weight());
+      Page page = transaction.scan(part, {.limit = looked_at(share), .snapshot = true});
+      if (page.entries.empty()) return true;
+      const bool is_cut = page.more;
+      const Bytes cut_tenant(tenant_of(page.entries.back().key));
+      std::map<Bytes, std::vector<JobCandidate>> jobs;
+      for (JobCandidate& job : candidates_of(std::move(page))) {
+        jobs[Bytes(tenant_of(job.entry.key))].push_back(std::move(job));
+      }
+      // The last tenant of a page may have more: it is read once more, from its own first job.
+      if (is_cut && jobs.size() > 1) jobs.erase(cut_tenant);
+      last = jobs.rbegin()->first;
+      seen += jobs.size();
+      const bool is_one = jobs.size() == 1;
+      for (auto& [tenant, each] : jobs)
+        turns.add(tenant, in_order(std::move(each)), is_cut && is_one && tenant == cut_tenant);
+      if (!is_cut) return true;
+      part.begin = all + last + '0';
     }
+    return true;
   };
-  const UnixMs now_ms = transaction.now();
-  const ScanOptions due{.limit = kDueJobs, .snapshot = true};
-  add(transaction.scan(QueueKeys::due(keys_.leased(), now_ms), due), false);
-  add(transaction.scan(QueueKeys::due(keys_.delayed(), now_ms), due), false);
-  const std::size_t limit = std::max(wanted, std::min<std::size_t>(wanted * classes_, kLookedAt));
-  add(transaction.scan(Range::prefix(keys_.ready()), {.limit = limit, .snapshot = true}), true);
-  const auto place = [&](const Candidate& candidate) {
-    return std::tuple(candidate.record.priority, candidate.is_others, View(candidate.id));
-  };
-  std::ranges::sort(candidates, {}, place);
-  return candidates;
+  const bool saw_end = add_tenants({from, range.end});
+  if (saw_end || turn_.tenant.empty()) {
+    const std::size_t share = std::max<std::size_t>(wanted / tenants_ + 1, turns.largest_weight());
+    const std::size_t limit = seen == 0 ? wanted : share;
+    Page page = transaction.scan(keys_.without_tenant(), {.limit = looked_at(limit), .snapshot = true});
+    const bool is_cut = page.more;
+    std::vector<JobCandidate> jobs = candidates_of(std::move(page));
+    std::ranges::move(due, std::back_inserter(jobs));
+    due.clear();
+    turns.add({}, in_order(std::move(jobs)), is_cut);
+  }
+  if (!saw_end || !add_tenants({range.begin, from})) turns.end_after(last);
+  tenants_ = seen + 1;
 }
 
 /// With n classes a claimer prefers an n-th of the jobs. Claimers begin with one class and learn from their

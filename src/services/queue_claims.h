@@ -15,6 +15,7 @@
 #include "holdfast/queue.h"
 #include "services/queue_keys.h"
 #include "services/queue_record.h"
+#include "services/queue_turns.h"
 
 namespace holdfast {
 
@@ -35,22 +36,21 @@ class QueueClaims {
     bool is_served = false;
     std::condition_variable changed;
   };
-  /// A job that could be claimed.
-  struct Candidate {
-    Entry entry;
-    JobId id;
-    JobRecord record;
-    bool is_ready = false;
-    /// Another claimer is more likely to take it.
-    bool is_others = false;
-  };
   struct Lost {};
 
   void serve(std::span<Demand* const> demands);
-  /// Claims once; throws Lost if somebody else was faster.
-  void claim(std::span<Demand* const> demands);
-  void claim_within(Transaction& transaction, std::span<Demand* const> demands);
-  std::vector<Candidate> candidates(Transaction& transaction, std::size_t wanted);
+  /// Claims once; throws Lost if somebody else was faster. Whether to claim again, because jobs that were due
+  /// have got their places now.
+  bool claim(std::span<Demand* const> demands);
+  bool claim_within(Transaction& transaction, std::span<Demand* const> demands);
+  Delivery lease(Transaction& transaction, JobCandidate& job, UnixMs ends_at_ms, bool keeps_completed) const;
+  std::vector<JobCandidate> candidates_of(Page page) const;
+  /// Those that are due: whose lease has ended, or who were delayed.
+  std::vector<JobCandidate> due_jobs(Transaction& transaction) const;
+  /// Adds what is ready, and of `due` what has no tenant, to the turns of their tenants.
+  void add_ready_jobs(Transaction& transaction, TenantTurns& turns, std::size_t wanted,
+                      std::vector<JobCandidate>& due);
+  std::size_t looked_at(std::size_t wanted) const;
   bool is_own(View id) const;
   void learn(bool was_lost);
 
@@ -66,6 +66,9 @@ class QueueClaims {
   std::uint64_t classes_ = 1;
   std::uint64_t own_class_ = 0;
   std::uint32_t wins_ = 0;
+  TenantTurn turn_;
+  TenantTurn next_turn_;     ///< once the claim under way has been committed
+  std::size_t tenants_ = 1;  ///< that had jobs when the last claim looked
 };
 
 }  // namespace holdfast

@@ -32,7 +32,11 @@ QueueKeys::QueueKeys(View prefix, View queue) {
   base_ = Bytes(prefix) + '/' + escaped_segment(queue) + '/';
 }
 
-Bytes QueueKeys::ready(int priority) const { return ready() + static_cast<char>('0' + priority) + '/'; }
+Bytes QueueKeys::ready(View tenant, int priority) const {
+  Bytes key = tenant.empty() ? ready() : tenants() + short_segment(tenant) + '/';
+  key += static_cast<char>('0' + priority);
+  return key + '/';
+}
 
 Bytes QueueKeys::delayed(UnixMs due_at_ms) const { return delayed() + time_segment(due_at_ms) + '/'; }
 Bytes QueueKeys::leased(UnixMs ends_at_ms) const { return leased() + time_segment(ends_at_ms) + '/'; }

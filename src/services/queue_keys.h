@@ -19,10 +19,15 @@ class QueueKeys {
   const Bytes& base() const { return base_; }
   Bytes settings() const { return base_ + "settings"; }
   Bytes paused() const { return base_ + "paused"; }
+  Bytes turn() const { return base_ + "turn"; }
   Bytes place() const { return base_ + "place"; }
 
   Bytes ready() const { return base_ + "ready/"; }
-  Bytes ready(int priority) const;
+  /// Of the jobs of a tenant; an empty one: of those that have none.
+  Bytes ready(View tenant, int priority) const;
+  /// Those without a tenant among ready(), and all others: "<tenants><tenant>/<priority>/<id>".
+  Range without_tenant() const { return {ready() + '0', ready() + ':'}; }
+  Bytes tenants() const { return ready() + "t/"; }
   Bytes delayed() const { return base_ + "delayed/"; }
   Bytes delayed(UnixMs due_at_ms) const;
   Bytes leased() const { return base_ + "leased/"; }
@@ -31,7 +36,7 @@ class QueueKeys {
   Bytes chain(View ordering_key) const;
   Bytes lock(View ordering_key) const;
   Bytes unique(View unique_key) const;
-  /// Of a job that is delayed or waits: its entry says where the job is.
+  /// Of a job that is delayed, waits, or is ready and has a tenant: its entry says where the job is.
   Bytes at() const { return base_ + "at/"; }
   Bytes done() const { return base_ + "done/"; }
   Bytes result(View id) const { return base_ + "result/" + Bytes(id); }

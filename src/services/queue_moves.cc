@@ -20,7 +20,7 @@ std::vector<Write> stamped_writes(const QueueKeys& keys, const Bytes& key, const
   const Bytes suffix = job_suffix(place);
   std::vector<Write> writes;
   writes.push_back(Write::put_stamped(key, suffix, record.envelope()));
-  if (!key.starts_with(keys.ready())) {
+  if (!key.starts_with(keys.ready()) || !record.tenant.empty()) {
     writes.push_back(Write::put_stamped(keys.at(), suffix, key.substr(keys.base().size())));
   }
   return writes;
@@ -31,8 +31,9 @@ std::vector<Write> stamped_writes(const QueueKeys& keys, const Bytes& key, const
 std::vector<Write> QueueMoves::writes_to_send(const QueueKeys& keys, const JobRecord& record,
                                               std::uint32_t place, UnixMs now_ms) {
   const bool is_due = !record.run_at_ms || *record.run_at_ms <= now_ms;
-  return stamped_writes(keys, is_due ? keys.ready(record.priority) : keys.delayed(*record.run_at_ms), record,
-                        place);
+  return stamped_writes(keys,
+                        is_due ? keys.ready(record.tenant, record.priority) : keys.delayed(*record.run_at_ms),
+                        record, place);
 }
 
 void QueueMoves::send(const JobRecord& record, std::uint32_t place) {
@@ -50,7 +51,11 @@ void QueueMoves::send(const JobRecord& record, std::uint32_t place) {
 
 void QueueMoves::put(View id, const JobRecord& record, UnixMs due_at_ms) {
   if (due_at_ms <= transaction_.now()) {
-    transaction_.put(keys_.ready(record.priority) + Bytes(id), record.envelope());
+    const Bytes ready = keys_.ready(record.tenant, record.priority);
+    transaction_.put(ready + Bytes(id), record.envelope());
+    if (!record.tenant.empty()) {
+      transaction_.put(keys_.at() + Bytes(id), ready.substr(keys_.base().size()));
+    }
     return;
   }
   const Bytes key = keys_.delayed(due_at_ms);
@@ -60,13 +65,26 @@ void QueueMoves::put(View id, const JobRecord& record, UnixMs due_at_ms) {
 
 void QueueMoves::take(const Entry& entry) {
   transaction_.erase(entry.key);
-  const bool has_place = entry.key.starts_with(keys_.delayed()) || entry.key.starts_with(keys_.chains());
+  const bool has_place = entry.key.starts_with(keys_.delayed()) || entry.key.starts_with(keys_.chains()) ||
+                         entry.key.starts_with(keys_.tenants());
   if (has_place) transaction_.erase(keys_.at() + job_id_of(entry.key));
 }
 
-void QueueMoves::settle(const JobRecord& record) {
+void QueueMoves::free_unique_key(View id, const JobRecord& record, JobEnd end) {
   // While the job lived nobody else could have the key; after `unique_for` somebody else may.
-  if (record.is_unique_while_live) transaction_.erase(keys_.unique(record.unique_key));
+  if (!record.is_unique_while_live) return;
+  std::int64_t kept_ms = 0;
+  if (end == JobEnd::completed) kept_ms = record.unique_after_completion_ms;
+  if (end == JobEnd::dead) kept_ms = record.unique_after_death_ms;
+  if (kept_ms > 0) {
+    transaction_.put(keys_.unique(record.unique_key), id, transaction_.now() + kept_ms);
+  } else {
+    transaction_.erase(keys_.unique(record.unique_key));
+  }
+}
+
+void QueueMoves::settle(View id, const JobRecord& record, JobEnd end) {
+  free_unique_key(id, record, end);
   if (record.ordering_key.empty()) return;
   const Page next = transaction_.scan(Range::prefix(keys_.chain(record.ordering_key)), {.limit = 1});
   if (next.entries.empty()) {
@@ -83,7 +101,7 @@ void QueueMoves::bury(View id, JobRecord record, View reason) {
   record.reason = reason;
   record.finished_at_ms = transaction_.now();
   transaction_.put(keys_.dead() + Bytes(id), record.envelope());
-  settle(record);
+  settle(id, record, JobEnd::dead);
 }
 
 Entry QueueMoves::leased(const JobLease& lease, const LeaseToken& token) {
@@ -95,14 +113,16 @@ Entry QueueMoves::leased(const JobLease& lease, const LeaseToken& token) {
 std::optional<LocatedJob> QueueMoves::locate(View id) {
   std::vector<Bytes> keys = {keys_.at() + Bytes(id)};
   for (int priority = 0; priority < kJobPriorities; ++priority) {
-    keys.push_back(keys_.ready(priority) + Bytes(id));
+    keys.push_back(keys_.ready({}, priority) + Bytes(id));
   }
   std::vector<std::optional<Entry>> found = transaction_.get(keys);
   if (found.front()) {
     std::optional<Entry> entry = transaction_.get(keys_.base() + found.front()->value + Bytes(id));
     if (!entry) return std::nullopt;
-    const bool is_delayed = entry->key.starts_with(keys_.delayed());
-    return LocatedJob{std::move(*entry), is_delayed ? JobState::delayed : JobState::waiting};
+    JobState state = JobState::ready;
+    if (entry->key.starts_with(keys_.delayed())) state = JobState::delayed;
+    if (entry->key.starts_with(keys_.chains())) state = JobState::waiting;
+    return LocatedJob{std::move(*entry), state};
   }
   for (std::optional<Entry>& entry : found) {
     if (entry) return LocatedJob{std::move(*entry), JobState::ready};

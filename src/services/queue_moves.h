@@ -1,6 +1,7 @@
 // How jobs change their state, within a transaction: what every way of doing so has in common.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -15,6 +16,9 @@ struct LocatedJob {
   Entry entry;
   JobState state = JobState::ready;
 };
+
+/// How a job can come to its end.
+enum class JobEnd : std::uint8_t { completed, dead, removed };
 
 class QueueMoves {
  public:
@@ -31,8 +35,10 @@ class QueueMoves {
   /// Takes the job away from where it was.
   void take(const Entry& entry);
   /// For a job that was taken away for good: the next one of its ordering key has its turn, and its unique
-  /// key is free.
-  void settle(const JobRecord& record);
+  /// key is free, at once or some time after this end.
+  void settle(View id, const JobRecord& record, JobEnd end);
+  /// The part of settle() about the unique key.
+  void free_unique_key(View id, const JobRecord& record, JobEnd end);
   /// Puts a job that was taken away into the dead letters, and settles.
   void bury(View id, JobRecord record, View reason);
 

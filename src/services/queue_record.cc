@@ -31,6 +31,11 @@ Bytes text_of_rest(const JobRecord& record) {
   if (!record.ordering_key.empty()) rest["ordering_key"] = record.ordering_key;
   if (!record.unique_key.empty()) rest["unique_key"] = record.unique_key;
   if (record.is_unique_while_live) rest["unique_while_live"] = true;
+  if (record.unique_after_completion_ms != 0) {
+    rest["unique_after_completion_ms"] = record.unique_after_completion_ms;
+  }
+  if (record.unique_after_death_ms != 0) rest["unique_after_death_ms"] = record.unique_after_death_ms;
+  if (!record.tenant.empty()) rest["tenant"] = record.tenant;
   if (record.run_at_ms) rest["run_at_ms"] = *record.run_at_ms;
   for (const JobError& error : record.errors) {
     rest["errors"].push_back({{"attempt", error.attempt}, {"at_ms", error.at_ms}, {"text", error.text}});
@@ -48,6 +53,9 @@ void parse_rest(View text, JobRecord& record) {
       if (name == "ordering_key") record.ordering_key = value.get<Bytes>();
       if (name == "unique_key") record.unique_key = value.get<Bytes>();
       if (name == "unique_while_live") record.is_unique_while_live = value.get<bool>();
+      if (name == "unique_after_completion_ms") record.unique_after_completion_ms = value.get<std::int64_t>();
+      if (name == "unique_after_death_ms") record.unique_after_death_ms = value.get<std::int64_t>();
+      if (name == "tenant") record.tenant = value.get<Bytes>();
       if (name == "run_at_ms") record.run_at_ms = value.get<UnixMs>();
       if (name == "reason") record.reason = value.get<Bytes>();
       if (name == "finished_ms") record.finished_at_ms = value.get<UnixMs>();
@@ -138,6 +146,17 @@ void validate_settings(const QueueSettings& settings) {
   demand(settings.keep_completed >= milliseconds(0) &&
              settings.keep_completed <= std::chrono::hours(24 * 365 * 10),
          "keep_completed is 0 to ten years");
+  demand(settings.max_leased <= 9'000, "max_leased is at most 9,000");
+  demand(settings.rate_interval >= milliseconds(1) && settings.rate_interval <= std::chrono::hours(24),
+         "rate_interval is 1 ms to 24 hours");
+  demand(settings.rate <= 1'000'000 && settings.rate_burst <= 1'000'000,
+         "rate and rate_burst are at most 1,000,000");
+  demand(settings.weights.size() <= 100, "at most 100 tenants have a weight");
+  for (const auto& [tenant, weight] : settings.weights) {
+    demand(weight >= 1 && weight <= 1'000, "a weight is 1 to 1,000");
+    demand(tenant.size() <= limits::kJobTextBytes && is_utf8(tenant),
+           "a tenant has at most 400 bytes of UTF-8");
+  }
 }
 
 Bytes settings_text(const QueueSettings& settings) {
@@ -147,7 +166,12 @@ Bytes settings_text(const QueueSettings& settings) {
                                 {"backoff_max_ms", settings.backoff_max.count()},
                                 {"backoff_factor", settings.backoff_factor},
                                 {"backoff_jitter", settings.backoff_jitter},
-                                {"keep_completed_ms", settings.keep_completed.count()}}
+                                {"keep_completed_ms", settings.keep_completed.count()},
+                                {"max_leased", settings.max_leased},
+                                {"rate", settings.rate},
+                                {"rate_interval_ms", settings.rate_interval.count()},
+                                {"rate_burst", settings.rate_burst},
+                                {"weights", settings.weights}}
       .dump();
 }
 
@@ -162,6 +186,11 @@ QueueSettings parse_settings(View text) {
     settings.backoff_factor = stored.at("backoff_factor");
     settings.backoff_jitter = stored.at("backoff_jitter");
     settings.keep_completed = milliseconds(stored.at("keep_completed_ms").get<std::int64_t>());
+    settings.max_leased = stored.at("max_leased");
+    settings.rate = stored.at("rate");
+    settings.rate_interval = milliseconds(stored.at("rate_interval_ms").get<std::int64_t>());
+    settings.rate_burst = stored.at("rate_burst");
+    settings.weights = stored.at("weights").get<std::map<Bytes, std::uint32_t>>();
     return settings;
   } catch (const nlohmann::json::exception&) {
     fail_as_unreadable();

@@ -18,6 +18,9 @@ struct JobRecord {
   Bytes ordering_key;
   Bytes unique_key;
   bool is_unique_while_live = false;
+  std::int64_t unique_after_completion_ms = 0;
+  std::int64_t unique_after_death_ms = 0;
+  Bytes tenant;
   std::optional<UnixMs> run_at_ms;  ///< of one that was sent with a delay
   std::vector<JobError> errors;
   Bytes reason;

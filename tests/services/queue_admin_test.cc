@@ -313,7 +313,12 @@ TEST_P(QueueAdminTest, settings_are_shared_and_refused_where_they_make_no_sense)
                         .backoff_max = seconds(9),
                         .backoff_factor = 1.5,
                         .backoff_jitter = 0.125,
-                        .keep_completed = hours(2)};
+                        .keep_completed = hours(2),
+                        .max_leased = 8,
+                        .rate = 9,
+                        .rate_interval = seconds(10),
+                        .rate_burst = 11,
+                        .weights = {{"a", 2}, {"\"", 3}}};
   queue().set_settings(changed);
   EXPECT_EQ(queue().settings(), changed);
   EXPECT_EQ(queue("other").settings(), QueueSettings());
@@ -331,6 +336,9 @@ TEST_P(QueueAdminTest, settings_are_shared_and_refused_where_they_make_no_sense)
   EXPECT_TRUE(refused([](QueueSettings& s) { s.backoff_factor = 0.5; }));
   EXPECT_TRUE(refused([](QueueSettings& s) { s.backoff_jitter = 1.5; }));
   EXPECT_TRUE(refused([](QueueSettings& s) { s.keep_completed = milliseconds(-1); }));
+  EXPECT_TRUE(refused([](QueueSettings& s) { s.max_leased = 9'001; }));
+  EXPECT_TRUE(refused([](QueueSettings& s) { s.rate_interval = milliseconds(0); }));
+  EXPECT_TRUE(refused([](QueueSettings& s) { s.weights = {{"a", 0}}; }));
 }
 
 TEST_P(QueueAdminTest, lists_go_through_all_jobs_in_pages) {

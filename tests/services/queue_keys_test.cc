@@ -62,8 +62,7 @@ TEST_P(QueueKeysTest, a_job_that_waits_or_is_delayed_holds_up_those_of_its_order
   advance(seconds(30));
   EXPECT_EQ(receive_one().body.text(), "\"2\"");
   advance(seconds(30));
-  EXPECT_EQ(texts(), Texts{});  // buries the second, which frees the third
-  EXPECT_EQ(work_off(), Texts{"\"3\""});
+  EXPECT_EQ(work_off(), Texts{"\"3\""});  // the first receive buries the second, which frees the third
   EXPECT_EQ(queue().requeue_dead(), 2u);
   EXPECT_EQ(work_off(), (Texts{"\"1\"", "\"2\""}));
   EXPECT_EQ(entries_of_queue(), 0u);
