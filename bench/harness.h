@@ -91,6 +91,7 @@ void add_file_cases(Suite& suite);
 void add_sqlite_cases(Suite& suite);
 void add_engine_cases(Suite& suite);
 void add_service_cases(Suite& suite);
+void add_queue_cases(Suite& suite);
 
 /// A fresh folder on the disk that is measured (HOLDFAST_BENCH_FOLDER, else build/bench/data), removed at the
 /// end.

@@ -57,5 +57,6 @@ int main(int argc, char** argv) {
   holdfast::bench::add_sqlite_cases(suite);
   holdfast::bench::add_engine_cases(suite);
   holdfast::bench::add_service_cases(suite);
+  holdfast::bench::add_queue_cases(suite);
   return holdfast::bench::run(suite, options, std::cout) ? 0 : 1;
 }
