@@ -113,6 +113,12 @@ class Events {
   EventId append(View stream, const Payload& payload);
   /// At most 500, next to each other in one commit.
   std::vector<EventId> append_many(View stream, std::span<const Payload> payloads);
+  /// What append_many() would commit now, for Database::submit(); ids_of() says what became of it. Throws
+  /// invalid_argument also for a payload above 256 KiB, which an entry does not hold. Cost: none of the
+  /// backend's.
+  Batch batch_to_append(View stream, std::span<const Payload> payloads);
+  /// The ids of `events` events that were appended in the commit `seq`.
+  static std::vector<EventId> ids_of(Seq seq, std::size_t events);
   /// Its id is known only when the transaction has been committed: read it with last_id() or list(). Several
   /// appends of one transaction keep their order. Cost: one read; never conflicts.
   void append(Transaction& transaction, View stream, const Payload& payload) const;

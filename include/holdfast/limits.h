@@ -18,6 +18,9 @@ inline constexpr std::size_t kBatchBytes = 8u << 20;
 inline constexpr std::size_t kGroupBatches = 1'024;
 /// Keys and values of one group.
 inline constexpr std::size_t kGroupBytes = 8u << 20;
+/// Submitted batches that may be under way at the same time in one lane, and their keys and values.
+inline constexpr std::size_t kSubmittedBatches = 65'536;
+inline constexpr std::size_t kSubmittedBytes = 256u << 20;
 inline constexpr std::size_t kReadGets = 1'000;
 inline constexpr std::size_t kScanEntries = 10'000;
 /// Keys and values of one answer, but at least one entry (§2.4).

@@ -4,8 +4,9 @@
 //     auto db = store->database("agents");
 //     db.transact([](holdfast::Transaction& t) { t.put("greeting", "hello"); });
 //
-// Store and Database are thread-safe and blocking; many blocked callers become few round trips, because
-// commits of all callers of a lane share one write. After close() every call throws Error(closed).
+// Store and Database are thread-safe and blocking, but for Database::submit; many callers become few round
+// trips, because commits of all callers of a lane share one write. After close() every call throws
+// Error(closed).
 //
 // A process that forks may go on using a store in the child if no other thread was inside a call, and if the
 // backend is one that processes share; the child's commits have sessions of their own.
@@ -60,6 +61,18 @@ struct Digest {
   Position at;
 };
 
+/// What became of a submitted batch.
+struct CommitResult {
+  Outcome outcome;
+  std::optional<Error> error;  ///< in place of an outcome
+  /// Throws the error, if there is one.
+  const Outcome& get() const {
+    if (error) throw *error;
+    return outcome;
+  }
+};
+using CommitDone = std::function<void(CommitResult)>;
+
 /// A handle on one named database. Cheap to copy. Keys beginning with '!' are the engine's: invalid_argument.
 class Database {
  public:
@@ -83,6 +96,17 @@ class Database {
   /// in the new history; one with other checks throws history_changed. The batch cannot say which history its
   /// checks are from: where that matters, use transact().
   Outcome commit(Batch batch, Deadline deadline = {});
+  /// commit() without waiting: `done` is called once with what commit() would have returned or thrown.
+  /// Whatever can be said at once is thrown, and `done` is never called then: what commit() says of a batch
+  /// that is none, closed, and unavailable if 65,536 batches or 256 MiB of a lane are under way. Never waits
+  /// for the backend.
+  /// `done` is called from a thread of the engine, from that of another caller of commit() or close(), or
+  /// from this one before submit() returns. The next commit of the lane may wait for it: it must be quick,
+  /// not throw, and call nothing of this store that blocks or closes it; submit() and making handles are
+  /// fine. Batches that are under way at the same time have no order among them. At its deadline a batch is
+  /// answered whatever the backend does, by close() at the latest. A process that has submitted and forks has
+  /// to open the store anew in the child.
+  void submit(Batch batch, CommitDone done, Deadline deadline = {});
   /// A blind commit of one write; the seq it got.
   Seq put(View key, View value, std::optional<UnixMs> expires_at_ms = {});
   Seq erase(View key);

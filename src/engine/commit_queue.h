@@ -4,35 +4,67 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <list>
+#include <memory>
 #include <optional>
 
 #include "holdfast/error.h"
+#include "holdfast/store.h"
 #include "holdfast/types.h"
 
 namespace holdfast {
 
 class EngineDatabase;
 
-/// One blocked caller and its batch, on the caller's stack. Guarded by the committer's mutex, except that
-/// `outcome`, `committed_history` and `error` may be read once `is_done` is true.
-struct PendingCommit {
-  enum class State : std::uint8_t { queued, sent };
+/// A thread that waits for a call of the committer to end. Guarded by the committer's mutex.
+struct CommitWaiter {
+  enum class State : std::uint8_t {
+    unread,  ///< submitted to a database whose history is not known yet
+    queued,
+    sent,
+  };
+
+  Deadline deadline = Deadline::max();
+  State state = State::queued;
+  std::atomic<bool> is_done = false;
+};
+
+/// A batch and what becomes of it: of a blocked caller, on its stack, or submitted. Guarded by the
+/// committer's mutex, except that a caller may read `outcome`, `committed_history` and `error` once `is_done`
+/// is true.
+struct PendingCommit : CommitWaiter {
+  /// `history`: what the batch was computed from, or 0 if it was computed from nothing.
+  PendingCommit(EngineDatabase& a_database, Batch a_batch, std::uint64_t a_history, Deadline a_deadline);
 
   EngineDatabase& database;
   Batch batch;  ///< moved into the group when it is sent
-  std::size_t size_bytes;
-  std::uint64_t history;  ///< what the batch was computed from; 0: it holds in any history
-  bool depends_on_history;
-  Deadline deadline;
+  const std::size_t size_bytes;
+  const std::uint64_t history;
+  const bool depends_on_history;
+  const UnixMs wake_ms;  ///< of the first '!wake/' entry that it puts
+  bool is_submitted = false;
 
-  State state = State::queued;
   int history_changes = 0;
   PendingCommit* next = nullptr;
 
   Outcome outcome = {};
   std::uint64_t committed_history = 0;  ///< the history that the outcome's seq belongs to
   std::optional<Error> error = std::nullopt;
-  std::atomic<bool> is_done = false;
+};
+
+/// A batch that no thread waits for.
+struct SubmittedCommit final : PendingCommit {
+  SubmittedCommit(std::shared_ptr<EngineDatabase> a_database, Batch a_batch, Deadline a_deadline,
+                  CommitDone a_done)
+      : PendingCommit(*a_database, std::move(a_batch), 0, a_deadline),
+        kept_database(std::move(a_database)),
+        done(std::move(a_done)) {
+    is_submitted = true;
+  }
+
+  const std::shared_ptr<EngineDatabase> kept_database;
+  CommitDone done;
+  std::list<SubmittedCommit>::iterator place;
 };
 
 /// First in, first out; links batches that live elsewhere.

@@ -37,18 +37,31 @@ bool names_a_seq(const Batch& batch) {
 
 std::string in_database(const EngineDatabase& database) { return "database \"" + database.name() + "\""; }
 
-Error closed_error() { return {Code::closed, "the store was closed before the batch was sent"}; }
-
 }  // namespace
+
+PendingCommit::PendingCommit(EngineDatabase& a_database, Batch a_batch, std::uint64_t a_history,
+                             Deadline a_deadline)
+    : database(a_database),
+      batch(std::move(a_batch)),
+      size_bytes(batch_bytes(batch)),
+      history(a_history),
+      depends_on_history(history != 0 || names_a_seq(batch)),
+      wake_ms(earliest_wake_ms(batch)) {
+  deadline = a_deadline;
+}
 
 Committer::Committer(Engine& engine) : engine_(engine) {}
 
+Error Committer::closed_error() { return {Code::closed, "the store was closed before the batch was sent"}; }
+
+Committer::~Committer() {
+  close();
+  join();
+}
+
 Settled Committer::commit(EngineDatabase& database, Batch batch, std::uint64_t history, Deadline deadline) {
   if (!database.history()) engine_.read(database, {.deadline = deadline});
-  const std::size_t size_bytes = batch_bytes(batch);
-  const bool depends_on_history = history != 0 || names_a_seq(batch);
-  const UnixMs wake_ms = earliest_wake_ms(batch);
-  PendingCommit pending{database, std::move(batch), size_bytes, history, depends_on_history, deadline};
+  PendingCommit pending(database, std::move(batch), history, deadline);
   {
     Lock lock(mutex_);
     if (is_closed_) throw closed_error();
@@ -59,20 +72,15 @@ Settled Committer::commit(EngineDatabase& database, Batch batch, std::uint64_t h
         pass_on(pending);
         throw error;
       }
-      if (heir_ == &pending || (!is_led_ && has_due_work())) {
-        heir_ = nullptr;
-        lead(lock, pending);
-      } else if (successor_ == nullptr) {
-        wait_as_successor(lock, pending);
-      } else {
-        wait_in_room(lock, pending);
-      }
+      step(lock, pending);
       if (!lock.owns_lock()) break;
     }
     if (lock.owns_lock()) pass_on(pending);
   }
   if (pending.error) throw *pending.error;
-  if (wake_ms != INT64_MAX && pending.outcome.committed()) engine_.parts().sweeper().expect(wake_ms);
+  if (pending.wake_ms != INT64_MAX && pending.outcome.committed()) {
+    engine_.parts().sweeper().expect(pending.wake_ms);
+  }
   return {pending.outcome, pending.committed_history};
 }
 
@@ -106,26 +114,37 @@ Deadline Committer::next_retry() const {
 
 // ---- Waiting
 
-void Committer::wait_as_successor(Lock& lock, PendingCommit& pending) {
-  successor_ = &pending;
-  // While nobody leads, what is left is to be sent again later: the successor keeps that time.
-  const Deadline until = is_led_ ? pending.deadline : std::min(pending.deadline, next_retry());
-  engine_.clock().wait_until(lead_condition_, lock, until);
-  if (successor_ == &pending) successor_ = nullptr;
+void Committer::step(Lock& lock, CommitWaiter& waiter) {
+  if (heir_ == &waiter || (!is_led_ && has_due_work())) {
+    heir_ = nullptr;
+    lead(lock, waiter);
+  } else if (successor_ == nullptr) {
+    wait_as_successor(lock, waiter);
+  } else {
+    wait_in_room(lock, waiter);
+  }
 }
 
-void Committer::wait_in_room(Lock& lock, const PendingCommit& pending) {
-  const bool in_call = pending.state == PendingCommit::State::sent && is_led_;
+void Committer::wait_as_successor(Lock& lock, CommitWaiter& waiter) {
+  successor_ = &waiter;
+  // While nobody leads, what is left is to be sent again later: the successor keeps that time.
+  const Deadline until = is_led_ ? waiter.deadline : std::min(waiter.deadline, next_retry());
+  engine_.clock().wait_until(lead_condition_, lock, until);
+  if (successor_ == &waiter) successor_ = nullptr;
+}
+
+void Committer::wait_in_room(Lock& lock, const CommitWaiter& waiter) {
+  const bool in_call = waiter.state == CommitWaiter::State::sent && is_led_;
   WaitingRoom& room = rooms_[in_call ? 1 - open_room_ : open_room_];
   room.is_used = true;
   Lock room_lock(room.mutex);
   const std::uint64_t generation = room.generation;
   lock.unlock();
-  while (room.generation == generation && engine_.clock().steady_now() < pending.deadline) {
-    engine_.clock().wait_until(room.condition, room_lock, pending.deadline);
+  while (room.generation == generation && engine_.clock().steady_now() < waiter.deadline) {
+    engine_.clock().wait_until(room.condition, room_lock, waiter.deadline);
   }
   room_lock.unlock();
-  if (!pending.is_done.load(std::memory_order_acquire)) lock.lock();
+  if (!waiter.is_done.load(std::memory_order_acquire)) lock.lock();
 }
 
 std::array<bool, 2> Committer::rooms_to_wake(bool both) {
@@ -149,12 +168,16 @@ void Committer::wake(const std::array<bool, 2>& rooms) {
 }
 
 Error Committer::leave(PendingCommit& pending) {
-  if (pending.state == PendingCommit::State::queued) {
-    CommitQueue& queue = pending.database.commit_queue();
-    queue.remove(pending);
-    --queued_;
-    // The ring names only databases that somebody waits for: nobody else keeps them alive.
-    if (queue.is_empty() && std::exchange(queue.is_in_ring, false)) std::erase(ring_, &pending.database);
+  if (pending.state != PendingCommit::State::sent) {
+    if (pending.state == PendingCommit::State::unread) {
+      std::erase(unread_, &pending);
+    } else {
+      CommitQueue& queue = pending.database.commit_queue();
+      queue.remove(pending);
+      --queued_;
+      // The ring names only databases that somebody waits for: nobody else keeps them alive.
+      if (queue.is_empty() && std::exchange(queue.is_in_ring, false)) std::erase(ring_, &pending.database);
+    }
     return {Code::timeout, Retry::backoff,
             "the deadline passed before a commit to " + in_database(pending.database) +
                 " was sent; nothing was applied: try again with a later deadline, or write less at once"};
@@ -177,8 +200,8 @@ Error Committer::leave(PendingCommit& pending) {
               " was applied: read what it would have written before you write it again"};
 }
 
-void Committer::pass_on(const PendingCommit& pending) {
-  if (heir_ == &pending) {
+void Committer::pass_on(const CommitWaiter& waiter) {
+  if (heir_ == &waiter) {
     heir_ = nullptr;
     is_led_ = false;
   }
@@ -187,21 +210,24 @@ void Committer::pass_on(const PendingCommit& pending) {
 
 // ---- Leading
 
-void Committer::lead(Lock& lock, const PendingCommit& pending) {
+void Committer::lead(Lock& lock, const CommitWaiter& waiter) {
   is_led_ = true;
   gather(lock);
   form_groups();
+  const Deadline deadline = std::min(waiter.deadline, call_deadline_);
   lock.unlock();
-  send(pending.deadline);
+  send(deadline);
   lock.lock();
   const bool both_rooms = settle();
   const bool has_successor = hand_over();
   const std::array<bool, 2> rooms = rooms_to_wake(both_rooms || (!has_successor && has_work()));
-  const bool is_done = pending.is_done.load(std::memory_order_relaxed);
+  const bool is_done = waiter.is_done.load(std::memory_order_relaxed);
+  std::list<SubmittedCommit> answered = std::exchange(answered_, {});
   lock.unlock();
   // The next leader first: it has a call to make.
   if (has_successor) lead_condition_.notify_one();
   wake(rooms);
+  answer(std::move(answered));
   if (!is_done) lock.lock();
 }
 
@@ -220,6 +246,7 @@ void Committer::gather(Lock& lock) {
 
 void Committer::form_groups() {
   call_groups_ = call_batches_ = call_bytes_ = 0;
+  call_deadline_ = {};
   open_room_ = 1 - open_room_;
   if (!unresolved_.empty()) {
     const Deadline now = engine_.clock().steady_now();
@@ -231,6 +258,9 @@ void Committer::form_groups() {
       }
       groups_[call_groups_] = std::move(unresolved.group);
       flights_[call_groups_] = std::move(unresolved.flight);
+      for (const PendingCommit* owner : flights_[call_groups_].owners) {
+        if (owner != nullptr) call_deadline_ = std::max(call_deadline_, owner->deadline);
+      }
       ++call_groups_;
       return true;
     });
@@ -272,6 +302,7 @@ void Committer::form_group(EngineDatabase& database) {
     if (same_history && interference_.admit(at->batch)) {
       if (at->history != 0) history = at->history;
       bytes += at->size_bytes;
+      call_deadline_ = std::max(call_deadline_, at->deadline);
       flight.owners.push_back(&queue.take_after(previous));
       at->state = PendingCommit::State::sent;
     } else {
@@ -434,7 +465,11 @@ void Committer::deliver(Flight& flight, const Error& error) {
 }
 
 // The last that is done with a pending commit: its owner may be gone at once.
-void Committer::finish(PendingCommit& pending) { pending.is_done.store(true, std::memory_order_release); }
+void Committer::finish(PendingCommit& pending) {
+  if (!pending.is_submitted) return pending.is_done.store(true, std::memory_order_release);
+  submitted_bytes_ -= pending.size_bytes;
+  answered_.splice(answered_.end(), submitted_, static_cast<SubmittedCommit&>(pending).place);
+}
 
 // Nobody waits for the group any more. It may still be applied; a later group has another session.
 void Committer::give_up(Flight& flight) {
@@ -443,7 +478,7 @@ void Committer::give_up(Flight& flight) {
 }
 
 void Committer::close() {
-  const Lock lock(mutex_);
+  Lock lock(mutex_);
   is_closed_ = true;
   for (EngineDatabase* database : ring_) {
     CommitQueue& queue = database->commit_queue();
@@ -456,6 +491,10 @@ void Committer::close() {
   }
   ring_.clear();
   queued_ = 0;
+  for (SubmittedCommit* unread : std::exchange(unread_, {})) {
+    unread->error = closed_error();
+    finish(*unread);
+  }
   for (Unresolved& unresolved : unresolved_) {
     deliver(unresolved.flight, Error(Code::closed, Retry::unknown_outcome,
                                      "the store was closed before it was known whether a commit to " +
@@ -465,6 +504,10 @@ void Committer::close() {
   unresolved_.clear();
   wake(rooms_to_wake(true));
   lead_condition_.notify_all();
+  driver_condition_.notify_all();
+  std::list<SubmittedCommit> answered = std::exchange(answered_, {});
+  lock.unlock();
+  answer(std::move(answered));
 }
 
 }  // namespace holdfast

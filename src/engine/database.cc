@@ -7,6 +7,18 @@
 #include "holdfast/store.h"
 
 namespace holdfast {
+namespace {
+
+void validate_service_keys(const Batch& batch) {
+  for (const Check& check : batch.checks) {
+    if (check.kind != Check::Kind::unchanged) validate_service_key(check.key);
+  }
+  for (const Write& write : batch.writes) {
+    if (!write.key.empty() || write.kind != Write::Kind::put_stamped) validate_service_key(write.key);
+  }
+}
+
+}  // namespace
 
 Database::Database(std::shared_ptr<Engine> engine, std::shared_ptr<EngineDatabase> database)
     : engine_(std::move(engine)), database_(std::move(database)) {}
@@ -47,13 +59,14 @@ Page Database::scan(const Range& range, const ScanOptions& options) const {
 
 Outcome Database::commit(Batch batch, Deadline deadline) {
   const Engine::Call call(*engine_);
-  for (const Check& check : batch.checks) {
-    if (check.kind != Check::Kind::unchanged) validate_service_key(check.key);
-  }
-  for (const Write& write : batch.writes) {
-    if (!write.key.empty() || write.kind != Write::Kind::put_stamped) validate_service_key(write.key);
-  }
+  validate_service_keys(batch);
   return engine_->commit(*database_, std::move(batch), deadline);
+}
+
+void Database::submit(Batch batch, CommitDone done, Deadline deadline) {
+  const Engine::Call call(*engine_);
+  validate_service_keys(batch);
+  engine_->submit(database_, std::move(batch), std::move(done), deadline);
 }
 
 Seq Database::put(View key, View value, std::optional<UnixMs> expires_at_ms) {

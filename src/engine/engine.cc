@@ -47,6 +47,14 @@ std::shared_ptr<Committer> Engine::committer_of(View name) {
   return committer;
 }
 
+std::vector<std::shared_ptr<Committer>> Engine::committers() {
+  const std::scoped_lock lock(registry_mutex_);
+  std::vector<std::shared_ptr<Committer>> all;
+  all.reserve(committers_.size());
+  for (const auto& [lane, committer] : committers_) all.push_back(committer);
+  return all;
+}
+
 // A database that no handle names and no group is in flight for can be made anew at any time; it only takes
 // another session then.
 void Engine::forget_unused() {
@@ -75,6 +83,22 @@ Outcome Engine::commit(EngineDatabase& database, Batch batch, Deadline given) {
   return database.committer().commit(database, std::move(batch), 0, deadline(given)).outcome;
 }
 
+void Engine::submit(const std::shared_ptr<EngineDatabase>& database, Batch batch, CommitDone done,
+                    Deadline given) {
+  keep_last_writes(batch);
+  validate_batch(batch, true);
+  if (const auto index = contradicted_check(batch)) return done({{.seq = 0, .failed_check = index}, {}});
+  const Deadline until = deadline(given);
+  database->committer().submit(database, std::move(batch), until, std::move(done));
+  parts_->timekeeper().expect(until);
+}
+
+Deadline Engine::answer_late() {
+  Deadline next = Deadline::max();
+  for (const auto& committer : committers()) next = std::min(next, committer->answer_late());
+  return next;
+}
+
 void Engine::transact(EngineDatabase& database, const std::function<void(Transaction&)>& body,
                       Deadline deadline) {
   run_transaction(*this, database, body, deadline, KeySpace::engine);
@@ -85,12 +109,11 @@ void Engine::close() {
   gate_.close();
   const std::scoped_lock lock(closing_mutex_);
   if (!backend_) return;
-  {
-    const std::scoped_lock registry_lock(registry_mutex_);
-    for (const auto& [lane, committer] : committers_) committer->close();
-  }
+  const auto all = committers();
+  for (const auto& committer : all) committer->close();
   parts_->close();
   backend_->wake();
+  for (const auto& committer : all) committer->join();
   gate_.drain();
   backend_.reset();
 }

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/committer.h"
 #include "engine/engine_database.h"
@@ -63,6 +64,12 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// Database::commit for what it throws.
   Outcome commit(EngineDatabase& database, Batch batch, Deadline deadline = {});
 
+  /// Database::submit for the engine's own parts: keys may begin with '!'.
+  void submit(const std::shared_ptr<EngineDatabase>& database, Batch batch, CommitDone done,
+              Deadline deadline = {});
+  /// Answers all submitted batches whose deadline has passed; the earliest deadline of the others.
+  Deadline answer_late();
+
   /// Database::transact for the engine's own parts: keys may begin with '!'.
   void transact(EngineDatabase& database, const std::function<void(Transaction&)>& body,
                 Deadline deadline = {});
@@ -74,6 +81,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
  private:
   std::shared_ptr<Committer> committer_of(View name);
+  std::vector<std::shared_ptr<Committer>> committers();
   void forget_unused();
 
   StoreOptions options_;

@@ -7,7 +7,11 @@
 namespace holdfast {
 
 EngineParts::EngineParts(Engine& engine)
-    : engine_(engine), watches_(std::make_shared<WatchHub>(engine)), logs_(engine), sweeper_(engine, logs_) {}
+    : engine_(engine),
+      watches_(std::make_shared<WatchHub>(engine)),
+      logs_(engine),
+      sweeper_(engine, logs_),
+      timekeeper_(engine) {}
 
 Objects& EngineParts::objects(const std::shared_ptr<EngineDatabase>& database) {
   if (Objects* own = engine_.backend().objects()) return *own;
@@ -21,6 +25,7 @@ void EngineParts::start() {
 
 void EngineParts::close() {
   sweeper_.close();
+  timekeeper_.close();
   watches_->close();
 }
 

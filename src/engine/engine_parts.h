@@ -10,6 +10,7 @@
 #include "engine/entry_objects.h"
 #include "engine/log_keeper.h"
 #include "engine/sweeper.h"
+#include "engine/timekeeper.h"
 #include "engine/watch_hub.h"
 
 namespace holdfast {
@@ -25,6 +26,7 @@ class EngineParts {
   WatchHub& watches() { return *watches_; }
   LogKeeper& logs() { return logs_; }
   Sweeper& sweeper() { return sweeper_; }
+  Timekeeper& timekeeper() { return timekeeper_; }
   /// The backend's own, or entries of the database. Lives as long as the engine.
   Objects& objects(const std::shared_ptr<EngineDatabase>& database);
 
@@ -40,6 +42,7 @@ class EngineParts {
   const std::shared_ptr<WatchHub> watches_;
   LogKeeper logs_;
   Sweeper sweeper_;
+  Timekeeper timekeeper_;
   std::mutex objects_mutex_;
   std::map<Bytes, EntryObjects> objects_;
 };

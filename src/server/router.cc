@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
-#include <new>
 
 #include "contract/assert.h"
 #include "contract/percent.h"
@@ -127,15 +126,12 @@ Router::Match Router::match(View path) const {
 }
 
 Plan Router::plan(const Request& request) noexcept {
-  try {
-    return plan_or_throw(request);
-  } catch (const HttpError& error) {
-    return refusal_plan(error_response(error, request.id));
-  } catch (const Error& error) {
-    return refusal_plan(error_response(error, request.id));
-  } catch (const std::exception& error) {
-    return refusal_plan(internal_error_response(error.what(), request.id));
-  }
+  Plan plan;
+  Response refused = response_of(request.id, [&] {
+    plan = plan_or_throw(request);
+    return Response{};
+  });
+  return plan.run ? std::move(plan) : refusal_plan(std::move(refused));
 }
 
 Plan Router::refusal_plan(Response response) const {
@@ -268,18 +264,7 @@ void Router::finished(const Exchange& exchange) noexcept {
 
 Response answer(Call& call, Request& request) noexcept {
   call.request = &request;
-  try {
-    return call.route.handler(call);
-  } catch (const HttpError& error) {
-    return error_response(error, request.id);
-  } catch (const Error& error) {
-    return error_response(error, request.id);
-  } catch (const std::bad_alloc&) {
-    return error_response(Error(Code::unavailable, "the server is short of memory; try again later"),
-                          request.id);
-  } catch (const std::exception& error) {
-    return internal_error_response(error.what(), request.id);
-  }
+  return response_of(request.id, [&] { return call.route.handler(call); });
 }
 
 const Bytes& Call::path(View name) const {

@@ -1,6 +1,7 @@
 #include "server/routes.h"
 
 #include "server/openapi.h"
+#include "server/status.h"
 
 namespace holdfast::server {
 
@@ -86,6 +87,22 @@ Json json_of(const Entry& entry, Encoding encoding, bool keys_only) {
   return json;
 }
 
+std::optional<View> resume_point_of(const Call& call, const char* parameter) {
+  const View last = call.header("Last-Event-ID");
+  return last.empty() ? call.query(parameter) : std::optional(last);
+}
+
+void describe_event_stream(Route& route, const char* parameter, const Json& schema, const char* means,
+                           const char* events) {
+  route.is_event_stream = true;
+  route.parameters.push_back({parameter, schema, means});
+  route.parameters.push_back(
+      {"Last-Event-ID", schema,
+       "The same as " + std::string(parameter) + ", which it goes before; what browsers send.", true});
+  route.answers = {{200, events, "text/event-stream"},
+                   {101, "The same as text messages {event, id, data}.", ""}};
+}
+
 std::optional<UnixMs> expiry_of(const ServerState& state, std::optional<std::int64_t> expires_at_ms,
                                 std::optional<std::int64_t> ttl_ms) {
   if (!ttl_ms) return expires_at_ms;
@@ -96,6 +113,23 @@ std::optional<UnixMs> expiry_of(const ServerState& state, std::optional<std::int
     refuse_request("ttl_ms is a number of milliseconds between 1 and " + std::to_string(kLongest));
   }
   return state.environment.clock->now_ms() + *ttl_ms;
+}
+
+Response when_committed(Call& call, Batch batch, std::function<Response(const Outcome&)> make) {
+  Response response;
+  response.later = [&call, batch = std::move(batch), make = std::move(make)](const Respond& respond) mutable {
+    auto done = [&call, respond, make = std::move(make)](CommitResult result) {
+      respond([&call, make, result = std::move(result)] {
+        return response_of(call.request->id, [&] { return make(result.get()); });
+      });
+    };
+    try {
+      call.database().submit(std::move(batch), std::move(done), call.request->deadline);
+    } catch (const Error& error) {
+      respond([&call, error] { return error_response(error, call.request->id); });
+    }
+  };
+  return response;
 }
 
 std::string etag_of(Seq version) { return "\"" + std::to_string(version) + "\""; }

@@ -35,9 +35,19 @@ Range range_of(const Call& call);
 Encoding encoding_of(const Call& call);
 Parameter encoding_parameter();
 Json json_of(const Entry& entry, Encoding encoding, bool keys_only);
+/// Where a client of an event stream resumes: what the header field Last-Event-ID says, or the query
+/// parameter.
+std::optional<View> resume_point_of(const Call& call, const char* parameter);
+/// Makes an event stream of a route: after its own parameters come the one to resume by, which `means`
+/// describes, and Last-Event-ID. `events` says which there are.
+void describe_event_stream(Route& route, const char* parameter, const Json& schema, const char* means,
+                           const char* events);
 /// The instant that `expires_at_ms` names or `ttl_ms` leads to.
 std::optional<UnixMs> expiry_of(const ServerState& state, std::optional<std::int64_t> expires_at_ms,
                                 std::optional<std::int64_t> ttl_ms);
 std::string etag_of(Seq version);
+/// Submits the batch to the database of the path. `make` makes the response of its outcome, which is durable
+/// then; what it throws, or the commit, becomes the response of its code.
+Response when_committed(Call& call, Batch batch, std::function<Response(const Outcome&)> make);
 
 }  // namespace holdfast::server

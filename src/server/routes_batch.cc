@@ -56,12 +56,13 @@ Response commit(Call& call) {
     batch.writes.push_back(
         write_of(write, "element " + std::to_string(batch.writes.size()) + " of \"writes\"", call.state));
   }
-  const Outcome outcome = call.database().commit(std::move(batch), call.request->deadline);
-  if (!outcome.committed()) {
-    throw HttpError(409, Code::conflict, "a check does not hold; nothing was written",
-                    "\"failed_check\":" + std::to_string(*outcome.failed_check));
-  }
-  return json_response({{"seq", outcome.seq}});
+  return when_committed(call, std::move(batch), [](const Outcome& outcome) {
+    if (!outcome.committed()) {
+      throw HttpError(409, Code::conflict, "a check does not hold; nothing was written",
+                      "\"failed_check\":" + std::to_string(*outcome.failed_check));
+    }
+    return json_response({{"seq", outcome.seq}});
+  });
 }
 
 Response get_many(Call& call) {
@@ -112,6 +113,7 @@ Json batch_schema() {
 void add_batch_routes(std::vector<Route>& routes) {
   Route batch = make_route("entries", "POST", "/v1/databases/{db}/commit", "commit_batch",
                            "Writes all or nothing, if all checks hold.", Scope::write, commit);
+  batch.mode = Plan::Mode::quick;
   batch.body_limit_bytes = kJsonBodyBytes;
   batch.body =
       Body{"application/json", batch_schema(),

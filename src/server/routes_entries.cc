@@ -57,49 +57,54 @@ Response get_entry(Call& call) {
   return response;
 }
 
-/// Commits one write under the conditions of the request's header; its seq.
-Seq commit_if(const Call& call, Write write) {
-  Database database = call.database();
+/// "Whatever it is, but there": no check says that, so the version that is there is looked up.
+Response commit_if_there(Call& call, const Write& write, Response (*respond)(Seq), int attempts = 10) {
+  const std::optional<Entry> entry = call.database().get(write.key);
+  if (!entry) precondition_failed();
+  Batch batch{{Check::has_version(write.key, entry->version)}, {write}};
+  return when_committed(call, std::move(batch), [&call, write, respond, attempts](const Outcome& outcome) {
+    if (outcome.committed()) return respond(outcome.seq);
+    if (attempts == 1) throw Error(Code::conflict, "others change this entry all the time; try again");
+    return commit_if_there(call, write, respond, attempts - 1);
+  });
+}
+
+/// Commits one write under the conditions of the request's header.
+Response commit_if(Call& call, Write write, Response (*respond)(Seq)) {
   const Condition match = condition_of(call, "If-Match");
   const Condition unless = condition_of(call, "If-None-Match");
-  const Deadline deadline = call.request->deadline;
   if (unless.is_given && !unless.is_any) {
     refuse_request("If-None-Match of a change is *; a version goes into If-Match");
   }
-  Batch batch;
   if (match.is_given && match.is_any) {
-    // "Whatever it is, but there": no check says that, so the version that is there is looked up.
-    for (int attempt = 0; attempt < 10; ++attempt) {
-      const std::optional<Entry> entry = database.get(write.key);
-      if (!entry || unless.is_given) precondition_failed();
-      batch = {{Check::has_version(write.key, entry->version)}, {write}};
-      const Outcome outcome = database.commit(batch, deadline);
-      if (outcome.committed()) return outcome.seq;
-    }
-    throw Error(Code::conflict, "others change this entry all the time; try again");
+    if (unless.is_given) precondition_failed();
+    return commit_if_there(call, write, respond);
   }
+  Batch batch;
   if (match.is_given) batch.checks.push_back(Check::has_version(write.key, match.version));
   if (unless.is_given) batch.checks.push_back(Check::absent(write.key));
   batch.writes.push_back(std::move(write));
-  const Outcome outcome = database.commit(std::move(batch), deadline);
-  if (!outcome.committed()) precondition_failed();
-  return outcome.seq;
+  return when_committed(call, std::move(batch), [respond](const Outcome& outcome) {
+    if (!outcome.committed()) precondition_failed();
+    return respond(outcome.seq);
+  });
 }
 
 Response put_entry(Call& call) {
   const auto expiry =
       expiry_of(call.state, call.signed_number("expires_at_ms"), call.signed_number("ttl_ms"));
-  const Seq seq = commit_if(call, Write::put(call.path("key"), call.request->body, expiry));
-  Response response;
-  response.content_type = "application/json";
-  response.body = "{\"version\":" + std::to_string(seq) + "}\n";
-  response.headers.emplace_back("ETag", etag_of(seq));
-  return response;
+  return commit_if(call, Write::put(call.path("key"), call.request->body, expiry), [](Seq seq) {
+    Response response;
+    response.content_type = "application/json";
+    response.body = "{\"version\":" + std::to_string(seq) + "}\n";
+    response.headers.emplace_back("ETag", etag_of(seq));
+    return response;
+  });
 }
 
 Response delete_entry(Call& call) {
-  const Seq seq = commit_if(call, Write::erase(call.path("key")));
-  return json_response({{"seq", seq}});
+  return commit_if(call, Write::erase(call.path("key")),
+                   [](Seq seq) { return json_response({{"seq", seq}}); });
 }
 
 Response scan_entries(Call& call) {
@@ -145,6 +150,7 @@ void add_entry_routes(std::vector<Route>& routes) {
 
   Route put =
       make_route("entries", "PUT", pattern, "put_entry", "Stores a value, durably.", Scope::write, put_entry);
+  put.mode = Plan::Mode::quick;
   put.body_limit_bytes = limits::kValueBytes;
   put.parameters = {
       {"expires_at_ms", integer_schema(INT64_MIN), "When the entry expires, in Unix milliseconds."},
@@ -158,6 +164,7 @@ void add_entry_routes(std::vector<Route>& routes) {
 
   Route erase = make_route("entries", "DELETE", pattern, "delete_entry",
                            "Removes an entry, whether or not it is there.", Scope::write, delete_entry);
+  erase.mode = Plan::Mode::quick;
   erase.parameters = {if_match};
   erase.answers = {
       {200, "It is gone.", "application/json", object_schema({{"seq", integer_schema(1)}}, {"seq"})}};

@@ -1,4 +1,6 @@
 // The service events: streams that are appended to, listed, followed, and read by named consumers.
+#include <algorithm>
+
 #include "holdfast/events.h"
 #include "server/cancel_on_close.h"
 #include "server/openapi.h"
@@ -31,13 +33,28 @@ Response list_streams(Call& call) {
   return listing_response(items, listing.cursor);
 }
 
+/// `respond` makes the response of the events' ids.
+Response append_all(Call& call, const std::vector<Payload>& payloads,
+                    Response (*respond)(const std::vector<EventId>&)) {
+  Events events(call.database());
+  const Bytes& stream = call.path("stream");
+  const bool is_large = std::ranges::any_of(
+      payloads, [](const Payload& payload) { return payload.size_bytes() > limits::kInlinePayloadBytes; });
+  if (is_large) return respond(events.append_many(stream, payloads));
+  return when_committed(call, events.batch_to_append(stream, payloads),
+                        [respond, count = payloads.size()](const Outcome& outcome) {
+                          return respond(Events::ids_of(outcome.seq, count));
+                        });
+}
+
 Response append(Call& call) {
-  return json_response({{"id", Events(call.database()).append(call.path("stream"), payload_of_body(call))}});
+  return append_all(call, {payload_of_body(call)},
+                    [](const std::vector<EventId>& ids) { return json_response({{"id", ids.front()}}); });
 }
 
 Response append_many(Call& call) {
-  const std::vector<Payload> payloads = payloads_of_body(call, "events", limits::kAppendEvents);
-  return json_response({{"ids", Events(call.database()).append_many(call.path("stream"), payloads)}});
+  return append_all(call, payloads_of_body(call, "events", limits::kAppendEvents),
+                    [](const std::vector<EventId>& ids) { return json_response({{"ids", ids}}); });
 }
 
 Response list_events(Call& call) {
@@ -69,8 +86,7 @@ Response erase_stream(Call& call) {
 }
 
 Response subscribe(Call& call) {
-  const View last = call.header("Last-Event-ID");
-  const Bytes after(last.empty() ? call.query("after").value_or("") : last);
+  const Bytes after(resume_point_of(call, "after").value_or(""));
   const Events events(call.database());
   const Bytes stream = call.path("stream");
   // Judges the name and the id while there is still a status to say it with.
@@ -206,6 +222,7 @@ void add_stream_routes(std::vector<Route>& routes) {
   Route one = route("POST", "/{stream}", "append_event",
                     "Appends one event: a document if its type is application/json, else bytes.",
                     Scope::write, append);
+  one.mode = Plan::Mode::quick;
   one.body_limit_bytes = kPayloadBodyBytes;
   one.body = Body{"*/*", {}, "The payload, of any type, up to 64 MiB."};
   one.answers = {{200, "Its id.", "application/json", object_schema({{"id", text_schema()}}, {"id"})}};
@@ -213,6 +230,7 @@ void add_stream_routes(std::vector<Route>& routes) {
 
   Route many = route("POST", "/{stream}/batch", "append_events",
                      "Appends up to 500 events next to each other in one commit.", Scope::write, append_many);
+  many.mode = Plan::Mode::quick;
   many.body_limit_bytes = kJsonBodyBytes;
   many.body =
       Body{"application/json",
@@ -243,13 +261,9 @@ void add_stream_routes(std::vector<Route>& routes) {
             "The events behind an id, then those that come, as Server-Sent Events or over a WebSocket: in "
             "order, without a gap or a repeat.",
             Scope::read, subscribe);
-  follow.is_event_stream = true;
-  follow.parameters = {
-      {"after", text_schema(), "The id of the last event that was seen; without it, all of them."},
-      {"Last-Event-ID", text_schema(), "The same; what browsers send.", true}};
-  follow.answers = {
-      {200, "Events `event` {time_ms, value or bytes_base64}; their id is the event's.", "text/event-stream"},
-      {101, "The same as text messages {event, id, data}.", ""}};
+  describe_event_stream(follow, "after", text_schema(),
+                        "The id of the last event that was seen; without it, all of them.",
+                        "Events `event` {time_ms, value or bytes_base64}; their id is the event's.");
   routes.push_back(follow);
 }
 

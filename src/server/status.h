@@ -1,6 +1,7 @@
 // From the one list of errors to HTTP, in one place.
 #pragma once
 
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -40,5 +41,22 @@ Response error_response(const HttpError& error, View request_id);
 Response error_response(const Error& error, View request_id);
 /// For an exception that is neither: its text may tell what is nobody's business, so it goes to the log only.
 Response internal_error_response(const std::string& what, View request_id);
+
+/// What `make` returns, or the response of what it throws.
+template <class F>
+Response response_of(View request_id, F&& make) noexcept {
+  try {
+    return make();
+  } catch (const HttpError& error) {
+    return error_response(error, request_id);
+  } catch (const Error& error) {
+    return error_response(error, request_id);
+  } catch (const std::bad_alloc&) {
+    return error_response(Error(Code::unavailable, "the server is short of memory; try again later"),
+                          request_id);
+  } catch (const std::exception& error) {
+    return internal_error_response(error.what(), request_id);
+  }
+}
 
 }  // namespace holdfast::server

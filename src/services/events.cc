@@ -72,14 +72,21 @@ void append_stored(Transaction& transaction, const EventKeys& keys, View stream,
   }
 }
 
-std::vector<EventId> ids_of(Seq seq, std::size_t events) {
-  std::vector<EventId> ids;
-  ids.reserve(events);
-  for (std::size_t i = 0; i < events; ++i) {
-    ids.push_back(number_segment(seq) + event_suffix(static_cast<std::uint32_t>(i)));
-  }
-  return ids;
+std::vector<StoredPayload> stored_payloads(const Database& database, std::span<const Payload> payloads) {
+  std::vector<StoredPayload> stored;
+  stored.reserve(payloads.size());
+  for (const Payload& payload : payloads) stored.push_back(PayloadCodec(database).store(payload));
+  return stored;
 }
+
+void validate_count(std::span<const Payload> payloads) {
+  if (!payloads.empty() && payloads.size() <= limits::kAppendEvents) return;
+  throw Error(Code::invalid_argument, "an append of " + std::to_string(payloads.size()) +
+                                          " events: it has at least 1 and at most " +
+                                          std::to_string(limits::kAppendEvents));
+}
+
+bool is_inline(const Payload& payload) { return payload.size_bytes() <= limits::kInlinePayloadBytes; }
 
 }  // namespace
 
@@ -93,24 +100,36 @@ EventId Events::append(View stream, const Payload& payload) {
 }
 
 std::vector<EventId> Events::append_many(View stream, std::span<const Payload> payloads) {
-  if (payloads.empty() || payloads.size() > limits::kAppendEvents) {
-    throw Error(Code::invalid_argument, "append_many of " + std::to_string(payloads.size()) +
-                                            " events: it has at least 1 and at most " +
-                                            std::to_string(limits::kAppendEvents));
-  }
-  const EventKeys keys(prefix_);
-  std::vector<StoredPayload> stored;
-  stored.reserve(payloads.size());
-  for (const Payload& payload : payloads) stored.push_back(PayloadCodec(database_).store(payload));
-  if (std::ranges::none_of(stored, &StoredPayload::is_object)) {
-    const UnixMs now_ms = database_.transact([](Transaction& transaction) { return transaction.now(); });
-    const Outcome outcome = database_.commit({{}, writes_to_append(keys, stream, 0, now_ms, stored)});
-    return ids_of(outcome.seq, stored.size());
+  validate_count(payloads);
+  if (std::ranges::all_of(payloads, is_inline)) {
+    return ids_of(database_.commit(batch_to_append(stream, payloads)).seq, payloads.size());
   }
   // Objects are kept by transactions.
+  const EventKeys keys(prefix_);
+  const std::vector<StoredPayload> stored = stored_payloads(database_, payloads);
   const Position at =
       database_.transact([&](Transaction& transaction) { append_stored(transaction, keys, stream, stored); });
   return ids_of(at.seq, stored.size());
+}
+
+Batch Events::batch_to_append(View stream, std::span<const Payload> payloads) {
+  validate_count(payloads);
+  if (!std::ranges::all_of(payloads, is_inline)) {
+    throw Error(Code::invalid_argument, "a payload of more than " +
+                                            std::to_string(limits::kInlinePayloadBytes) +
+                                            " bytes does not lie in an entry; append it with append_many()");
+  }
+  const UnixMs now_ms = database_.transact([](Transaction& transaction) { return transaction.now(); });
+  return {{}, writes_to_append(EventKeys(prefix_), stream, 0, now_ms, stored_payloads(database_, payloads))};
+}
+
+std::vector<EventId> Events::ids_of(Seq seq, std::size_t events) {
+  std::vector<EventId> ids;
+  ids.reserve(events);
+  for (std::size_t i = 0; i < events; ++i) {
+    ids.push_back(number_segment(seq) + event_suffix(static_cast<std::uint32_t>(i)));
+  }
+  return ids;
 }
 
 void Events::append(Transaction& transaction, View stream, const Payload& payload) const {

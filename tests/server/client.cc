@@ -135,7 +135,11 @@ HttpAnswer HttpConnection::request(const std::string& method, const std::string&
 
 TestServer::TestServer(const std::string& store_url, server::ServerConfig config,
                        const std::string& token_file_text)
-    : opened_(server::open_store(store_url, {})) {
+    : TestServer(server::open_store(store_url, {}), std::move(config), token_file_text) {}
+
+TestServer::TestServer(server::OpenStore opened, server::ServerConfig config,
+                       const std::string& token_file_text)
+    : opened_(std::move(opened)) {
   config.listen = "127.0.0.1:0";
   server_ = std::make_unique<server::Server>(config, server::Tokens::parse(token_file_text), opened_,
                                              Environment{}, nullptr);

@@ -67,6 +67,7 @@ class TestServer {
  public:
   explicit TestServer(const std::string& store_url = "memory:", server::ServerConfig config = {},
                       const std::string& token_file_text = "");
+  TestServer(server::OpenStore opened, server::ServerConfig config, const std::string& token_file_text = "");
   ~TestServer();
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;

@@ -93,6 +93,25 @@ TEST_P(EventsTest, many_are_appended_next_to_each_other_in_one_commit) {
   for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(listed[3 + i].id, ids[i]);
 }
 
+TEST_P(EventsTest, events_are_appended_by_a_batch_that_is_submitted) {
+  append_numbers(1);
+  const std::vector<Payload> payloads = {1, "two", Payload::bytes(Bytes("\0\xff", 2))};
+  Batch batch = events().batch_to_append("s", payloads);
+  std::promise<Seq> committed;
+  database().submit(std::move(batch),
+                    [&](const CommitResult& result) { committed.set_value(result.get().seq); });
+  const std::vector<EventId> ids = Events::ids_of(committed.get_future().get(), payloads.size());
+  const std::vector<Event> listed = events().list("s").items;
+  ASSERT_EQ(listed.size(), 4u);
+  for (std::size_t i = 0; i < payloads.size(); ++i) {
+    EXPECT_EQ(listed[i + 1].id, ids[i]);
+    EXPECT_EQ(listed[i + 1].payload, payloads[i]);
+  }
+  EXPECT_EQ(code_of([&] { events().batch_to_append("s", {}); }), Code::invalid_argument);
+  EXPECT_EQ(code_of([&] { events().batch_to_append("s", std::vector<Payload>{large('x')}); }),
+            Code::invalid_argument);
+}
+
 TEST_P(EventsTest, an_append_of_none_or_too_many_is_refused) {
   EXPECT_EQ(code_of([&] { events().append_many("s", {}); }), Code::invalid_argument);
   EXPECT_EQ(code_of([&] { events().append_many("s", std::vector<Payload>(501)); }), Code::invalid_argument);

@@ -132,6 +132,7 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
   static constexpr std::size_t kReadBytes = 16'384;
   static constexpr std::size_t kPieceBytes = 256u << 10;
   static constexpr std::size_t kSmallBodyBytes = 64u << 10;
+  static constexpr std::size_t kQuickBodyBytes = 16u << 10;
   static constexpr std::size_t kUploadPieceBytes = 128u << 10;
   static constexpr std::chrono::seconds kHeartbeat{15};
   static constexpr std::chrono::seconds kClosing{2};
@@ -401,10 +402,14 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
   void run() {
     enter(State::handling);
     const Deadline begin = loop_.now();
-    if (plan_.mode == Plan::Mode::quick && loop_.quick_requests.may_run_here(begin)) {
+    const bool is_quick = plan_.mode == Plan::Mode::quick && request_.body.size() <= kQuickBodyBytes;
+    if (is_quick && loop_.quick_requests.may_run_here(begin)) {
       Response response = plan_.run(request_);
+      const auto later = std::exchange(response.later, {});
+      if (later) begin_later(later);
       loop_.quick_requests.ran_here(begin, loop_.now());
-      return on_response(std::move(response));
+      if (!later) on_response(std::move(response));
+      return;
     }
     loop_.shared.executor->run([connection = self()]() mutable {
       Response response = connection->plan_.run(connection->request_);
@@ -412,6 +417,40 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
       asio::post(context, [connection = std::move(connection), response = std::move(response)]() mutable {
         connection->on_response(std::move(response));
       });
+    });
+  }
+
+  /// What a request that is answered later leaves behind. Its answer, or its end without one, brings the
+  /// connection back to its thread, where alone it may go.
+  class DueAnswer {
+   public:
+    explicit DueAnswer(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+    ~DueAnswer() {
+      if (!connection_) return;
+      give([connection = connection_.get()] {
+        return connection->loop_.shared.handler.refusal(500, "the request was dropped",
+                                                        connection->request_.id);
+      });
+    }
+    DueAnswer(const DueAnswer&) = delete;
+    DueAnswer& operator=(const DueAnswer&) = delete;
+
+    void give(std::function<Response()> make) {
+      asio::io_context& context = connection_->loop_.context;
+      asio::post(context, [connection = std::move(connection_), make = std::move(make)] {
+        connection->on_response(make());
+        connection->loop_.answer_came();
+      });
+    }
+
+   private:
+    std::shared_ptr<Connection> connection_;
+  };
+
+  void begin_later(const std::function<void(Respond)>& later) {
+    ++loop_.answers_due;
+    later([due = std::make_shared<DueAnswer>(self())](std::function<Response()> make) {
+      due->give(std::move(make));
     });
   }
 
@@ -423,6 +462,7 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
   }
 
   void on_response(Response response) {
+    if (response.later) return begin_later(response.later);
     pipe_.reset();
     request_.body_reader = nullptr;
     request_.body = Bytes();

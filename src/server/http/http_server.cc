@@ -88,6 +88,7 @@ struct HttpServer::Impl {
     cut();
     // Handlers that run post their responses to the loops, so they have to be over before the loops are.
     shared.executor.reset();
+    await_answers();
     for (const auto& loop : loops) loop->context.stop();
     for (std::thread& thread : threads) thread.join();
     acceptor.reset();
@@ -104,6 +105,16 @@ struct HttpServer::Impl {
       });
     }
     aborted.wait();
+  }
+
+  void await_answers() {
+    std::latch answered(static_cast<std::ptrdiff_t>(loops.size()));
+    for (const auto& loop : loops) {
+      asio::post(loop->context, [&answered, &loop = *loop] {
+        loop.when_all_is_answered([&answered] { answered.count_down(); });
+      });
+    }
+    answered.wait();
   }
 
   void accept() {

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <utility>
 #include <vector>
 
 #include "contract/hex.h"
@@ -93,6 +94,15 @@ void Loop::abort() {
   for (ConnectionBase* connection : all) {
     if (connections.contains(connection)) connection->abort();
   }
+}
+
+void Loop::when_all_is_answered(std::function<void()> then) {
+  if (answers_due == 0) return then();
+  when_all_is_answered_ = std::move(then);
+}
+
+void Loop::answer_came() {
+  if (--answers_due == 0 && when_all_is_answered_) std::exchange(when_all_is_answered_, {})();
 }
 
 bool Loop::evict_idle() {

@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -64,6 +65,9 @@ class Loop {
   void tick();
   void drain();
   void abort();
+  /// Calls `then` once no answer is due any more; for when no request comes any more.
+  void when_all_is_answered(std::function<void()> then);
+  void answer_came();
   /// Closes the connection that has waited longest for a request; false if none waits.
   bool evict_idle();
 
@@ -71,6 +75,8 @@ class Loop {
   QuickRequests quick_requests;
   std::unordered_set<ConnectionBase*> connections;
   bool is_draining = false;
+  /// Requests that are answered later.
+  std::size_t answers_due = 0;
   boost::asio::io_context context{1};
 
  private:
@@ -78,6 +84,7 @@ class Loop {
 
   std::string date_;
   std::int64_t date_second_ = -1;
+  std::function<void()> when_all_is_answered_;
   boost::asio::steady_timer timer_{context};
 };
 

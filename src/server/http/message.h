@@ -68,6 +68,13 @@ class EventSink {
 
 using Header = std::pair<std::string, std::string>;
 
+struct Response;
+
+/// Gives the response of a request that is answered later. Called once, from any thread; `make` runs on the
+/// thread that does the connection's I/O, before the request and its plan go, and must neither block nor
+/// throw. If the last copy goes uncalled the request is answered with 500.
+using Respond = std::function<void(std::function<Response()> make)>;
+
 struct Response {
   int status = 200;
   std::string content_type;
@@ -79,6 +86,9 @@ struct Response {
   std::optional<std::uint64_t> source_size_bytes;  ///< unknown: chunked
   /// In place of `body`: runs on a thread of its own and sends events until it returns.
   std::function<void(EventSink&)> events;
+  /// In place of all else: called at once, on the thread that does the I/O; what it begins gives the
+  /// response. Must neither block nor throw.
+  std::function<void(Respond)> later;
   /// Ends the connection after this response.
   bool close = false;
 
@@ -90,7 +100,8 @@ struct Response {
 /// How a request is to be carried out, decided as soon as its head is there.
 struct Plan {
   enum class Mode : std::uint8_t {
-    quick,     ///< takes microseconds as a rule: on the thread that does the I/O while that holds
+    quick,     ///< takes microseconds as a rule: on the thread that does the I/O while that holds, and
+               ///< if its body is small
     blocking,  ///< on a worker, after the whole body has come
     upload,    ///< on a thread of its own, which reads the body
   };

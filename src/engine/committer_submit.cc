@@ -1,0 +1,161 @@
+// Batches that nobody waits for, and the thread that a lane has while there are any.
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "engine/committer.h"
+#include "engine/engine.h"
+#include "holdfast/limits.h"
+
+namespace holdfast {
+namespace {
+
+/// A driver without work goes after this long.
+constexpr std::chrono::seconds kRest{10};
+
+}  // namespace
+
+void Committer::submit(const std::shared_ptr<EngineDatabase>& database, Batch batch, Deadline deadline,
+                       CommitDone done) {
+  std::list<SubmittedCommit> made;
+  SubmittedCommit& commit = made.emplace_back(database, std::move(batch), deadline, std::move(done));
+  commit.place = made.begin();
+  bool wakes_driver = false;
+  bool wakes_successor = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (is_closed_) throw closed_error();
+    require_room(commit.size_bytes);
+    start_driver();
+    submitted_bytes_ += commit.size_bytes;
+    submitted_.splice(submitted_.end(), made);
+    if (database->history()) {
+      enqueue(commit);
+    } else {
+      commit.state = CommitWaiter::State::unread;
+      unread_.push_back(&commit);
+    }
+    wakes_driver = std::exchange(is_driver_resting_, false);
+    // It waits for the time to send something again, and would not notice.
+    wakes_successor = !is_led_ && successor_ != nullptr;
+  }
+  if (wakes_driver) driver_condition_.notify_one();
+  if (wakes_successor) lead_condition_.notify_one();
+}
+
+void Committer::require_room(std::size_t size_bytes) const {
+  if (submitted_.size() < limits::kSubmittedBatches &&
+      submitted_bytes_ + size_bytes <= limits::kSubmittedBytes) {
+    return;
+  }
+  throw Error(Code::unavailable, Retry::backoff,
+              std::to_string(submitted_.size()) + " batches of " + std::to_string(submitted_bytes_) +
+                  " bytes in all were submitted and are not answered yet; wait for some of them");
+}
+
+void Committer::start_driver() {
+  if (has_driver_) return;
+  // It is on its way out, and does not need the mutex any more.
+  if (driver_.joinable()) driver_.join();
+  try {
+    driver_ = std::thread([this] { drive(); });
+  } catch (const std::system_error&) {
+    throw Error(Code::unavailable, Retry::backoff, "the system has no further thread for the store");
+  }
+  has_driver_ = true;
+}
+
+void Committer::drive() {
+  CommitWaiter self;
+  Lock lock(mutex_);
+  while (!is_closed_) {
+    if (!unread_.empty()) {
+      learn_history(lock);
+    } else if (!submitted_.empty()) {
+      step(lock, self);
+    } else {
+      pass_on(self);
+      if (!rest(lock)) break;
+    }
+  }
+  pass_on(self);
+  has_driver_ = false;
+}
+
+void Committer::learn_history(Lock& lock) {
+  const std::shared_ptr<EngineDatabase> database = unread_.front()->kept_database;
+  const Deadline deadline = unread_.front()->deadline;
+  lock.unlock();
+  std::optional<Error> error;
+  try {
+    engine_.read(*database, {.deadline = deadline});
+  } catch (const Error& thrown) {
+    error = thrown;
+  }
+  lock.lock();
+  std::erase_if(unread_, [&](SubmittedCommit* commit) {
+    if (commit->kept_database != database) return false;
+    if (!error) {
+      enqueue(*commit);
+      return true;
+    }
+    // Where only the time was too short, those that have more try again.
+    if (error->code() == Code::timeout && commit->deadline > deadline) return false;
+    commit->error = error;
+    finish(*commit);
+    return true;
+  });
+  std::list<SubmittedCommit> answered = std::exchange(answered_, {});
+  lock.unlock();
+  answer(std::move(answered));
+  lock.lock();
+}
+
+bool Committer::rest(Lock& lock) {
+  const Deadline until = engine_.clock().steady_now() + kRest;
+  is_driver_resting_ = true;
+  while (!is_closed_ && submitted_.empty() && engine_.clock().steady_now() < until) {
+    engine_.clock().wait_until(driver_condition_, lock, until);
+  }
+  is_driver_resting_ = false;
+  return !submitted_.empty();
+}
+
+Deadline Committer::answer_late() {
+  Deadline next = Deadline::max();
+  Lock lock(mutex_);
+  const Deadline now = engine_.clock().steady_now();
+  for (auto at = submitted_.begin(); at != submitted_.end();) {
+    SubmittedCommit& commit = *at++;
+    if (commit.deadline > now) {
+      next = std::min(next, commit.deadline);
+      continue;
+    }
+    commit.error = leave(commit);
+    finish(commit);
+  }
+  std::list<SubmittedCommit> answered = std::exchange(answered_, {});
+  if (!answered.empty() && !is_led_) {
+    // What was given up may have kept others waiting.
+    lead_condition_.notify_one();
+    wake(rooms_to_wake(true));
+  }
+  lock.unlock();
+  answer(std::move(answered));
+  return next;
+}
+
+void Committer::join() {
+  if (driver_.joinable()) driver_.join();
+}
+
+void Committer::answer(std::list<SubmittedCommit> answered) noexcept {
+  for (; !answered.empty(); answered.pop_front()) {
+    SubmittedCommit& commit = answered.front();
+    const bool is_committed = !commit.error && commit.outcome.committed();
+    if (is_committed && commit.wake_ms != INT64_MAX) engine_.parts().sweeper().expect(commit.wake_ms);
+    commit.done({commit.outcome, std::move(commit.error)});
+  }
+}
+
+}  // namespace holdfast

@@ -1,0 +1,431 @@
+// Database::submit: batches that nobody waits for.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/scripted_backend.h"
+#include "holdfast/limits.h"
+
+namespace holdfast {
+namespace {
+
+using std::chrono::milliseconds;
+
+Batch put(View key, View value = "v") { return {{}, {Write::put(key, value)}}; }
+Batch put_if_absent(View key) { return {{Check::absent(key)}, {Write::put(key, "v")}}; }
+
+/// What a submitted batch is told, however often.
+class Answer {
+ public:
+  CommitDone done() const {
+    return [state = state_](CommitResult result) {
+      // With the lock held: whoever waits may go at once.
+      const std::scoped_lock lock(state->mutex);
+      ++state->times;
+      state->result = std::move(result);
+      state->came.notify_all();
+    };
+  }
+  CommitResult get() const {
+    std::unique_lock lock(state_->mutex);
+    state_->came.wait(lock, [this] { return state_->times > 0; });
+    return *state_->result;
+  }
+  int times() const {
+    const std::scoped_lock lock(state_->mutex);
+    return state_->times;
+  }
+  bool is_unanswered() const { return times() == 0; }
+
+ private:
+  struct State {
+    std::mutex mutex;
+    std::condition_variable came;
+    std::optional<CommitResult> result;
+    int times = 0;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
+/// Holds the first read back.
+class HeldRead {
+ public:
+  explicit HeldRead(ScriptedBackend& backend) {
+    backend.before_read = [this](const ReadRequest&) {
+      if (is_first_.exchange(false)) {
+        entered_.set_value();
+        leave_.get_future().wait();
+      }
+    };
+  }
+  void wait_until_held() { entered_.get_future().wait(); }
+  void release() { leave_.set_value(); }
+
+ private:
+  std::atomic<bool> is_first_ = true;
+  std::promise<void> entered_;
+  std::promise<void> leave_;
+};
+
+class SubmitTest : public testing::Test, public ScriptedWorld {
+ protected:
+  Answer submit(Batch batch, milliseconds timeout = milliseconds(10'000), View name = "db") {
+    Answer answer;
+    handle(name).submit(std::move(batch), answer.done(), in(timeout));
+    return answer;
+  }
+  /// Makes the history of a database known.
+  void know(View name = "db") { handle(name).put("known", ""); }
+  /// A first call that is held back, so that what comes next waits for the next call.
+  Answer occupy(milliseconds timeout = milliseconds(10'000), View name = "db") {
+    const std::size_t before = backend->calls().size();
+    backend->hold();
+    Answer answer = submit(put("occupied"), timeout, name);
+    backend->wait_for_calls(before + 1);
+    return answer;
+  }
+  void advance_until_answered(const Answer& answer) {
+    while (answer.is_unanswered()) {
+      clock->advance(milliseconds(1));
+      std::this_thread::yield();
+    }
+  }
+};
+
+TEST_F(SubmitTest, ABatchIsCommittedAndItsOutcomeTold) {
+  know();
+  const Answer answer = submit(put("k", "value"));
+  EXPECT_EQ(answer.get().get().seq, 2u);
+  EXPECT_EQ(handle().get("k").value().value, "value");
+  EXPECT_EQ(answer.times(), 1);
+}
+
+TEST_F(SubmitTest, AFailedCheckIsAnOutcome) {
+  know();
+  EXPECT_EQ(submit({{Check::absent("known")}, {Write::put("known", "2")}}).get().get().failed_check, 0u);
+}
+
+TEST_F(SubmitTest, ChecksThatContradictEachOtherAreAnsweredWithoutACall) {
+  know();
+  const Answer answer = submit({{Check::absent("k"), Check::has_version("k", 7)}, {Write::put("k", "")}});
+  EXPECT_EQ(answer.times(), 1);
+  EXPECT_EQ(answer.get().get().failed_check, 1u);
+  EXPECT_EQ(backend->calls().size(), 1u);
+}
+
+TEST_F(SubmitTest, ABatchThatIsNoneIsRefusedAtOnceAndNeverAnswered) {
+  const Answer answer;
+  EXPECT_THROW(handle().submit(put("!engine"), answer.done()), Error);
+  EXPECT_THROW(handle().submit(put(""), answer.done()), Error);
+  EXPECT_THROW(handle().submit(put("k", Bytes(limits::kValueBytes + 1, 'x')), answer.done()), Error);
+  engine->close();
+  EXPECT_EQ(answer.times(), 0);
+}
+
+TEST_F(SubmitTest, TheFirstBatchesOfADatabaseAreReadForOnceAndNotByTheirCaller) {
+  HeldRead read(*backend);
+  const Answer first = submit(put("a"));
+  const Answer second = submit(put("b"));
+  read.wait_until_held();
+  const Answer third = submit(put("c"));
+  EXPECT_TRUE(backend->calls().empty());
+  read.release();
+  for (const Answer& answer : {first, second, third}) EXPECT_TRUE(answer.get().get().committed());
+  EXPECT_EQ(backend->reads(), 1u);
+}
+
+TEST_F(SubmitTest, AFirstBatchWhoseReadHangsIsToldTimeoutAtItsDeadline) {
+  HeldRead read(*backend);
+  const Answer late = submit(put("a"), milliseconds(50));
+  const Answer patient = submit(put("b"), milliseconds(60'000));
+  read.wait_until_held();
+  clock->advance(milliseconds(51));
+  EXPECT_EQ(late.get().error.value().code(), Code::timeout);
+  EXPECT_EQ(late.get().error.value().retry(), Retry::backoff);
+  read.release();
+  EXPECT_TRUE(patient.get().get().committed());
+  EXPECT_FALSE(handle().get("a"));
+}
+
+TEST_F(SubmitTest, FirstBatchesAreToldWhyTheirReadFailed) {
+  std::atomic<int> failures = 0;
+  backend->before_read = [&](const ReadRequest&) {
+    if (failures++ == 0) throw Error(Code::unavailable, "cannot connect");
+  };
+  EXPECT_EQ(submit(put("a")).get().error.value().code(), Code::unavailable);
+  EXPECT_TRUE(submit(put("a")).get().get().committed());
+}
+
+TEST_F(SubmitTest, CloseTellsFirstBatchesThatTheStoreIsClosed) {
+  HeldRead read(*backend);
+  const Answer answer = submit(put("a"));
+  read.wait_until_held();
+  std::thread closer([this] { engine->close(); });
+  EXPECT_EQ(answer.get().error.value().code(), Code::closed);
+  read.release();
+  closer.join();
+}
+
+TEST_F(SubmitTest, AFirstBatchMayCheckAVersionOfAHistoryThatIsThere) {
+  Group group;
+  group.database = "db";
+  group.session = {1, 2};
+  group.number = 1;
+  group.batches = {put("k")};
+  backend->inner().commit({&group, 1});
+  ASSERT_FALSE(group.error);
+  const Answer with_version = submit({{Check::has_version("k", 1)}, {Write::put("k", "2")}});
+  EXPECT_EQ(with_version.get().get().seq, 2u);
+  EXPECT_EQ(handle().get("k").value().value, "2");
+}
+
+TEST_F(SubmitTest, WhatIsSubmittedDuringACallSharesTheNext) {
+  know();
+  const Answer first = occupy();
+  std::vector<Answer> others;
+  for (int i = 0; i < 20; ++i) others.push_back(submit(put("k" + std::to_string(i))));
+  backend->release();
+  for (const Answer& other : others) EXPECT_TRUE(other.get().get().committed());
+  const auto calls = backend->calls();
+  ASSERT_EQ(calls.size(), 3u);
+  EXPECT_EQ(calls[2][0].batches, 20u);
+}
+
+TEST_F(SubmitTest, SharesCallsWithBlockedCallers) {
+  know();
+  const Answer first = occupy();
+  const Answer submitted = submit(put("a"));
+  Seq seq = 0;
+  std::thread caller([&] { seq = handle().put("b", ""); });
+  wait_for_queued(2);
+  backend->release();
+  caller.join();
+  EXPECT_NE(seq, 0u);
+  EXPECT_TRUE(submitted.get().get().committed());
+  EXPECT_EQ(backend->calls().back()[0].batches, 2u);
+}
+
+TEST_F(SubmitTest, ABlockedCallerInACallIsJoinedByWhatIsSubmittedMeanwhile) {
+  know();
+  backend->hold();
+  std::thread caller([&] { handle().put("a", ""); });
+  backend->wait_for_calls(2);
+  const Answer submitted = submit(put("b"));
+  EXPECT_TRUE(submitted.is_unanswered());
+  backend->release();
+  caller.join();
+  EXPECT_TRUE(submitted.get().get().committed());
+}
+
+TEST_F(SubmitTest, ManyThreadsOfBothKindsLoseNothing) {
+  constexpr int kThreads = 8;
+  constexpr int kEach = 300;
+  std::atomic<int> told = 0;
+  std::vector<Answer> last(kThreads);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      Database db = handle("db" + std::to_string(t % 3));
+      for (int i = 0; i < kEach; ++i) {
+        const Bytes key = std::to_string(t) + "/" + std::to_string(i);
+        if (t % 2 == 0) {
+          db.put(key, "");
+          ++told;
+        } else {
+          db.submit(put(key), [&](const CommitResult& result) { told += result.get().committed() ? 1 : 0; });
+        }
+      }
+      db.submit(put("last" + std::to_string(t)), last[static_cast<std::size_t>(t)].done());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const Answer& answer : last) EXPECT_TRUE(answer.get().get().committed());
+  std::size_t entries = 0;
+  for (int i = 0; i < 3; ++i) {
+    // A commit that was submitted before this one may still be told after it; it is there already or soon.
+    Database db = handle("db" + std::to_string(i));
+    while (told.load() != kThreads * kEach) std::this_thread::yield();
+    entries += db.scan(Range::all(), {.limit = 10'000}).entries.size();
+  }
+  EXPECT_EQ(entries, static_cast<std::size_t>(kThreads * (kEach + 1)));
+  EXPECT_EQ(backend->most_at_once(), 1u);
+}
+
+TEST_F(SubmitTest, ManyMayBeSubmittedFromWithinAnAnswer) {
+  know();
+  constexpr int kCount = 200;
+  Answer last;
+  std::function<void(int)> next = [&](int number) {
+    handle().submit(put("k" + std::to_string(number)), [&, number](CommitResult result) {
+      if (number < kCount) return next(number + 1);
+      last.done()(std::move(result));
+    });
+  };
+  next(1);
+  EXPECT_TRUE(last.get().get().committed());
+  EXPECT_EQ(handle().scan(Range::prefix("k"), {}).entries.size(), kCount + 1u);
+}
+
+TEST_F(SubmitTest, TooMuchAtOnceIsRefused) {
+  know();
+  const Answer first = occupy();
+  const Bytes value(limits::kValueBytes, 'x');
+  std::vector<Answer> others;
+  for (std::size_t i = 0; i < limits::kSubmittedBytes / limits::kValueBytes - 1; ++i) {
+    others.push_back(submit(put("k", value)));
+  }
+  const Answer refused;
+  try {
+    handle().submit(put("k", value), refused.done());
+    FAIL() << "256 MiB are under way";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::unavailable);
+    EXPECT_EQ(error.retry(), Retry::backoff);
+  }
+  backend->release();
+  for (const Answer& other : others) EXPECT_TRUE(other.get().get().committed());
+  EXPECT_EQ(refused.times(), 0);
+  EXPECT_TRUE(submit(put("k", value)).get().get().committed()) << "there is room again";
+}
+
+// ---- Deadlines
+
+TEST_F(SubmitTest, ABatchThatWasNotSentIsToldTimeoutAtItsDeadlineWhileACallHangs) {
+  know();
+  const Answer first = occupy(milliseconds(60'000));
+  const Answer late = submit(put("late"), milliseconds(50));
+  clock->advance(milliseconds(51));
+  const CommitResult result = late.get();
+  ASSERT_TRUE(result.error);
+  EXPECT_EQ(result.error->code(), Code::timeout);
+  EXPECT_EQ(result.error->retry(), Retry::backoff);
+  EXPECT_TRUE(first.is_unanswered());
+  backend->release();
+  EXPECT_TRUE(first.get().get().committed());
+  EXPECT_FALSE(handle().get("late"));
+}
+
+TEST_F(SubmitTest, ABatchThatWasSentIsToldAnUnknownOutcomeAtItsDeadlineWhileItsCallHangs) {
+  know();
+  const Answer late = occupy(milliseconds(50));
+  clock->advance(milliseconds(51));
+  const CommitResult result = late.get();
+  ASSERT_TRUE(result.error);
+  EXPECT_EQ(result.error->code(), Code::timeout);
+  EXPECT_EQ(result.error->retry(), Retry::unknown_outcome);
+  backend->release();
+  EXPECT_TRUE(submit(put("next")).get().get().committed());
+  EXPECT_EQ(late.times(), 1);
+}
+
+TEST_F(SubmitTest, ADeadlineBeforeThatOfEarlierBatchesIsKeptToo) {
+  know();
+  const Answer first = occupy(milliseconds(60'000));
+  const Answer second = submit(put("a"), milliseconds(30'000));
+  const Answer third = submit(put("b"), milliseconds(10));
+  clock->advance(milliseconds(11));
+  EXPECT_EQ(third.get().error.value().code(), Code::timeout);
+  EXPECT_TRUE(second.is_unanswered());
+  clock->advance(milliseconds(30'000));
+  EXPECT_EQ(second.get().error.value().code(), Code::timeout);
+  backend->release();
+  EXPECT_TRUE(first.get().get().committed());
+}
+
+// ---- Unknown outcomes
+
+TEST_F(SubmitTest, ALostAnswerIsAskedForAgainUnderTheSameNumber) {
+  know();
+  backend->script(lose_answer);
+  const Answer answer = submit(put_if_absent("k"));
+  EXPECT_EQ(answer.get().get().seq, 2u) << "applied once, by the first copy";
+  const auto calls = backend->calls();
+  ASSERT_EQ(calls.size(), 3u);
+  EXPECT_TRUE(calls[2][0].retry);
+  EXPECT_EQ(calls[1][0].number, calls[2][0].number);
+}
+
+TEST_F(SubmitTest, WhileOneDatabaseIsUnresolvedOthersOfTheLaneCommit) {
+  know("a");
+  know("b");
+  for (int i = 0; i < 2; ++i) backend->script(lose_request);
+  const Answer stuck = submit(put("k"), milliseconds(10'000), "a");
+  backend->wait_for_calls(4);
+  // The third attempt waits for the clock; meanwhile:
+  EXPECT_TRUE(submit(put("k"), milliseconds(10'000), "b").get().get().committed());
+  EXPECT_TRUE(stuck.is_unanswered());
+  advance_until_answered(stuck);
+  EXPECT_TRUE(stuck.get().get().committed());
+}
+
+TEST_F(SubmitTest, AnErrorOfTheBackendIsTold) {
+  know();
+  backend->script(fail_with(Error(Code::unavailable, "frozen")));
+  EXPECT_EQ(submit(put("k")).get().error.value().code(), Code::unavailable);
+}
+
+// ---- Closing
+
+TEST_F(SubmitTest, CloseTellsWhatWasNotSentThatTheStoreIsClosedAndWaitsForTheCallInFlight) {
+  know();
+  const Answer in_flight = occupy();
+  const Answer waiting = submit(put("k"));
+  std::thread closer([this] { engine->close(); });
+  const CommitResult refused = waiting.get();
+  EXPECT_EQ(refused.error.value().code(), Code::closed);
+  EXPECT_EQ(refused.error.value().retry(), Retry::never);
+  backend->release();
+  closer.join();
+  EXPECT_EQ(in_flight.times(), 1);
+  EXPECT_TRUE(in_flight.get().get().committed());
+}
+
+TEST_F(SubmitTest, CloseTellsABatchOfAnUnresolvedGroupThatItsOutcomeIsUnknown) {
+  know();
+  for (int i = 0; i < 2; ++i) backend->script(lose_request);
+  const Answer stuck = submit(put("k"));
+  backend->wait_for_calls(3);
+  engine->close();
+  EXPECT_EQ(stuck.times(), 1);
+  EXPECT_EQ(stuck.get().error.value().retry(), Retry::unknown_outcome);
+}
+
+TEST_F(SubmitTest, AfterCloseItIsRefused) {
+  Database db = handle();
+  engine->close();
+  const Answer answer;
+  EXPECT_THROW(db.submit(put("k"), answer.done()), Error);
+  EXPECT_EQ(answer.times(), 0);
+}
+
+TEST_F(SubmitTest, ALaneThatHadNothingToDoForLongTakesUpItsWorkAgain) {
+  know();
+  EXPECT_TRUE(submit(put("a")).get().get().committed());
+  for (int i = 0; i < 50; ++i) {
+    clock->advance(milliseconds(1'000));
+    std::this_thread::yield();
+  }
+  EXPECT_TRUE(submit(put("b")).get().get().committed());
+}
+
+TEST_F(SubmitTest, ADatabaseNeedsNoHandleWhileItsBatchIsUnderWay) {
+  know("gone");
+  const Answer first = occupy(milliseconds(10'000), "gone");
+  const Answer answer = submit(put("k"), milliseconds(10'000), "gone");
+  for (int i = 0; i < 1'100; ++i) handle("other" + std::to_string(i));
+  backend->release();
+  EXPECT_TRUE(answer.get().get().committed());
+  EXPECT_TRUE(handle("gone").get("k"));
+}
+
+}  // namespace
+}  // namespace holdfast

@@ -1,0 +1,246 @@
+// Commits that no thread of the server waits for, on a store whose commits a test can hold back.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <latch>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "engine/scripted_backend.h"
+#include "server/http/http_server.h"
+#include "tests/server/client.h"
+
+namespace holdfast::testing_support {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string entry(int i) { return "/v1/databases/db/entries/k" + std::to_string(i); }
+
+class Commits : public testing::Test {
+ protected:
+  explicit Commits(server::ServerConfig config = {}) {
+    auto scripted = std::make_unique<ScriptedBackend>(Environment{}.completed());
+    backend = scripted.get();
+    StoreOptions options;
+    options.sweeper = false;
+    server::OpenStore opened;
+    opened.store = Store::open(std::move(scripted), options);
+    opened.metrics = std::make_shared<Metrics>();
+    server.emplace(std::move(opened), config);
+    database().put("known", "");
+  }
+  ~Commits() override {
+    if (server) backend->release();
+  }
+
+  Database database() { return server->store().database("db"); }
+  /// As many connections, each with a PUT that is under way. Only one of them is in the call that is held.
+  std::vector<std::unique_ptr<HttpConnection>> hold_puts(int count) {
+    const std::size_t before = backend->calls().size();
+    backend->hold();
+    std::vector<std::unique_ptr<HttpConnection>> connections;
+    for (int i = 0; i < count; ++i) {
+      connections.push_back(std::make_unique<HttpConnection>(server->port()));
+      connections.back()->send(request_text("PUT", entry(i), std::to_string(i)));
+      if (i == 0) backend->wait_for_calls(before + 1);
+    }
+    return connections;
+  }
+
+  ScriptedBackend* backend = nullptr;
+  std::uint64_t overtakers = 0;
+  std::optional<TestServer> server;
+};
+
+class CommitsOfOneWorker : public Commits {
+ protected:
+  static server::ServerConfig config() {
+    server::ServerConfig config;
+    config.worker_threads = 1;
+    return config;
+  }
+  CommitsOfOneWorker() : Commits(config()) {}
+};
+
+TEST_F(CommitsOfOneWorker, ManyRequestsAreUnderWayAndShareAGroup) {
+  auto connections = hold_puts(20);
+  // Answered by the one worker while all of them wait.
+  EXPECT_EQ(server->get("/v1/databases/db/entries").status, 200);
+  EXPECT_EQ(server->get(entry(0)).status, 404);
+  std::this_thread::sleep_for(50ms);
+  backend->release();
+  for (auto& connection : connections) EXPECT_EQ(connection->receive().status, 200);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(server->get(entry(i)).body, std::to_string(i));
+  EXPECT_LE(backend->calls().size(), 5u);
+}
+
+TEST_F(CommitsOfOneWorker, AreMadeByEveryRouteThatNeedsNoRead) {
+  backend->hold();
+  const auto send = [&](const std::string& method, const std::string& target, const std::string& body,
+                        const HeaderList& headers) {
+    auto connection = std::make_unique<HttpConnection>(server->port());
+    connection->send(request_text(method, target, body, headers));
+    return connection;
+  };
+  std::vector<std::unique_ptr<HttpConnection>> connections;
+  connections.push_back(send("PUT", entry(1), "v", {}));
+  connections.push_back(send("PUT", entry(2), "v", {{"If-None-Match", "*"}}));
+  connections.push_back(send("DELETE", "/v1/databases/db/entries/known", "", {{"If-Match", "*"}}));
+  connections.push_back(
+      send("POST", "/v1/databases/db/commit", R"({"writes":[{"type":"put","key":"b","value":"v"}]})", kJson));
+  connections.push_back(send("POST", "/v1/databases/db/events/s", "1", kJson));
+  EXPECT_EQ(server->get("/v1/databases/db/entries").status, 200) << "the worker is free";
+  backend->release();
+  for (auto& connection : connections) {
+    const HttpAnswer answer = connection->receive();
+    EXPECT_EQ(answer.status, 200) << answer.body;
+  }
+  EXPECT_FALSE(database().get("known"));
+  EXPECT_TRUE(database().get("b"));
+}
+
+TEST_F(Commits, ADrainWaitsForThem) {
+  // The one that is in the call is certain to have been read.
+  const auto connection = std::move(hold_puts(1).front());
+  EXPECT_FALSE(server->server().drain(50ms));
+  backend->release();
+  const HttpAnswer answer = connection->receive();
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.headers.at("connection"), "close");
+  EXPECT_TRUE(connection->is_closed_by_server());
+  EXPECT_TRUE(server->server().drain(10s));
+}
+
+TEST_F(Commits, AreMadeAlsoForClientsThatGoMeanwhile) {
+  auto connections = hold_puts(3);
+  server->get("/healthz");
+  connections.clear();
+  backend->release();
+  for (int i = 0; i < 3; ++i) {
+    while (!database().get("k" + std::to_string(i))) std::this_thread::yield();
+  }
+  EXPECT_EQ(server->get("/healthz").status, 200);
+}
+
+TEST_F(Commits, AreWaitedForByTheEndOfTheServer) {
+  auto connections = hold_puts(3);
+  std::thread end([&] { server.reset(); });
+  EXPECT_TRUE(connections[1]->is_closed_by_server());
+  backend->release();
+  end.join();
+}
+
+class CommitsOfHastyRequests : public Commits {
+ protected:
+  static server::ServerConfig config() {
+    server::ServerConfig config;
+    config.limits.request_timeout = 300ms;
+    return config;
+  }
+  CommitsOfHastyRequests() : Commits(config()) {}
+};
+
+TEST_F(CommitsOfHastyRequests, AreAnsweredAtTheDeadlineOfTheRequestWhateverTheStoreDoes) {
+  auto connections = hold_puts(2);
+  const HttpAnswer sent = connections[0]->receive();
+  EXPECT_EQ(sent.code(), "timeout");
+  EXPECT_EQ(sent.json()["error"]["retry"], "unknown_outcome");
+  const HttpAnswer queued = connections[1]->receive();
+  EXPECT_EQ(queued.code(), "timeout");
+  EXPECT_EQ(queued.json()["error"]["retry"], "backoff");
+  backend->release();
+  EXPECT_EQ(connections[1]->request("PUT", entry(7), "v").status, 200) << "the connection goes on";
+}
+
+TEST_F(Commits, OfWhateverVersionIsThereGoOnWhenItChangesMeanwhile) {
+  const auto overtake = [this](ScriptedBackend& scripted, std::span<Group> groups) {
+    Group other;
+    other.database = "db";
+    other.session = {5, 5};
+    other.number = ++overtakers;
+    other.history = groups[0].history;
+    other.now_ms = groups[0].now_ms;
+    other.batches.push_back({{}, {Write::put("known", "other")}});
+    scripted.inner().commit({&other, 1});
+    EXPECT_FALSE(other.error);
+    scripted.inner().commit(groups);
+  };
+  for (int i = 0; i < 3; ++i) backend->script(overtake);
+  const HttpAnswer answer =
+      server->request("PUT", "/v1/databases/db/entries/known", "mine", {{"If-Match", "*"}});
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(database().get("known")->value, "mine");
+  for (int i = 0; i < 100; ++i) backend->script(overtake);
+  const HttpAnswer refused =
+      server->request("PUT", "/v1/databases/db/entries/known", "mine", {{"If-Match", "*"}});
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_EQ(refused.code(), "conflict");
+}
+
+TEST_F(Commits, ThatTheStoreRefusesAreAnsweredWithItsError) {
+  backend->script(fail_with(Error(Code::unavailable, "frozen")));
+  const HttpAnswer answer = server->request("PUT", entry(1), "v");
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.code(), "unavailable");
+  const std::string key(3'000, 'k');
+  EXPECT_EQ(server->request("PUT", "/v1/databases/db/entries/" + key, "v").status, 400);
+  EXPECT_EQ(server->request("PUT", "/v1/databases/db/entries/!pin", "v").status, 400);
+}
+
+/// Answers each request as the test says.
+class LaterHandler final : public server::Handler {
+ public:
+  explicit LaterHandler(std::function<void(server::Respond)> later) : later_(std::move(later)) {}
+  server::Plan plan(const server::Request&) noexcept override {
+    server::Plan plan;
+    plan.label = "later";
+    plan.run = [this](server::Request&) {
+      server::Response response;
+      response.later = later_;
+      return response;
+    };
+    return plan;
+  }
+  server::Response refusal(int status, View message, View) noexcept override {
+    server::Response response;
+    response.status = status;
+    response.body = message;
+    return response;
+  }
+  void finished(const server::Exchange&) noexcept override { ++finished_; }
+  int finished() const { return finished_; }
+
+ private:
+  std::function<void(server::Respond)> later_;
+  std::atomic<int> finished_{0};
+};
+
+TEST(AnswersThatComeLater, AreGivenByAnyThread) {
+  std::vector<std::thread> threads;
+  LaterHandler handler([&](const server::Respond& respond) {
+    threads.emplace_back([respond] {
+      respond([] {
+        server::Response response;
+        response.body = "here";
+        return response;
+      });
+    });
+  });
+  server::HttpServer http({}, handler, {});
+  HttpConnection connection(http.port());
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(connection.request("GET", "/").body, "here");
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(handler.finished(), 10);
+}
+
+TEST(AnswersThatComeLater, AreErrorsIfTheyAreForgotten) {
+  LaterHandler handler([](const server::Respond&) {});
+  server::HttpServer http({}, handler, {});
+  EXPECT_EQ(HttpConnection(http.port()).request("GET", "/").status, 500);
+}
+
+}  // namespace
+}  // namespace holdfast::testing_support
