@@ -9,19 +9,17 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
-#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <thread>
 #include <vector>
 
 #include "holdfast/environment.h"
 #include "holdfast/store.h"
 
 namespace holdfast {
+
+class StoreRounds;  // src/services/store_rounds.h
 
 struct EventPrunerOptions {
   /// The prefixes of the Events services.
@@ -46,15 +44,7 @@ class EventPruner {
   EventPruner& operator=(const EventPruner&) = delete;
 
  private:
-  void run(const std::stop_token& stop);
-  void prune_database(const Bytes& name, const std::stop_token& stop);
-
-  const std::shared_ptr<Store> store_;
-  const EventPrunerOptions options_;
-  const std::shared_ptr<Clock> clock_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::jthread thread_;
+  std::unique_ptr<StoreRounds> rounds_;
 };
 
 }  // namespace holdfast

@@ -148,9 +148,9 @@ class Records {
   /// nothing are not in the index. From then on every change of a record, by whichever process, changes the
   /// index in the same commit. Records that are there already are added in the background, in short commits
   /// that writers do not wait for, by a thread which this handle and its copies share and which ends with the
-  /// last of them; a build that was interrupted goes on when the index is declared again, anywhere. Nothing
-  /// happens if the index is there; already_exists if it is there and is another. At most 16, names of 1 to
-  /// 100 bytes.
+  /// last of them; a build that was interrupted goes on when the index is declared again, anywhere, and by
+  /// resume_indexes(). Nothing happens if the index is there; already_exists if it is there and is another.
+  /// At most 16, names of 1 to 100 bytes.
   void index(View name, View path, const RecordIndexOptions& options = {});
   /// Until the index can be asked; helps to build it. Throws already_exists if it was to be unique and two
   /// records have one value, not_found if there is no such index, timeout or conflict at the deadline.
@@ -159,6 +159,11 @@ class Records {
   bool drop_index(View name);
   /// By name.
   std::vector<RecordIndex> indexes() const;
+  /// Goes on in the background, as index() does, with what other processes have left unfinished: builds, and
+  /// removals of dropped indexes. Whether there was anything. For programs that keep records without
+  /// declaring their indexes at every start; `holdfast serve` calls it for every database, when it starts and
+  /// every minute. Cost: one read.
+  bool resume_indexes();
 
   /// Records by their value in an index, then by key. Strings and numbers of more than 300 bytes are in order
   /// of these, and found exactly all the same. Throws not_found without such an index, and unavailable as

@@ -22,10 +22,22 @@ void IndexBuilds::declare(const Database& database, View name, View path, const 
   std::optional<Records> records;
   {
     const std::scoped_lock lock(mutex_);
-    std::erase_if(building_, [](const auto& item) { return is_done(item.second); });
+    forget_done();
     records = building_.try_emplace(database.name(), database).first->second;
   }
   records->index(name, path, options);
+}
+
+void IndexBuilds::resume(const Database& database) {
+  const std::scoped_lock lock(mutex_);
+  forget_done();
+  const auto known = building_.find(database.name());
+  Records records = known == building_.end() ? Records(database) : known->second;
+  if (records.resume_indexes()) building_.try_emplace(database.name(), records);
+}
+
+void IndexBuilds::forget_done() {
+  std::erase_if(building_, [](const auto& item) { return is_done(item.second); });
 }
 
 }  // namespace holdfast::server

@@ -9,9 +9,13 @@
 #include "server/json.h"
 #include "server/router.h"
 #include "server/routes.h"
+#include "services/store_rounds.h"
 
 namespace holdfast::server {
 namespace {
+
+/// How often indexes are looked for that nobody builds any more.
+constexpr std::chrono::minutes kIndexInterval{1};
 
 std::string name_of(const Url& url) {
   std::string name;
@@ -72,6 +76,25 @@ struct Server::Impl {
     http = std::make_unique<HttpServer>(options, router, environment);
     state->http = &http->counters();
     if (config.prune_interval.count() > 0) pruner.emplace(state->store, pruner_options(config, log));
+    index_rounds.emplace(state->store, index_rounds_options(log));
+  }
+
+  StoreRounds::Options index_rounds_options(RequestLog* log) {
+    StoreRounds::Options options;
+    options.interval = kIndexInterval;
+    options.clock = environment.clock;
+    options.visit = [this](const Bytes& database, const std::stop_token&) {
+      state->index_builds.resume(state->store->database(database));
+    };
+    options.on_error = [log](const Bytes& database, const std::exception& error) {
+      warn(log, "indexes of records could not be looked at", database, error);
+    };
+    return options;
+  }
+
+  static void warn(RequestLog* log, View message, const Bytes& database, const std::exception& error) {
+    if (log == nullptr) return;
+    log->warn(message, "\"database\":" + json_quoted(database) + ",\"error\":" + json_quoted(error.what()));
   }
 
   EventPrunerOptions pruner_options(const ServerConfig& config, RequestLog* log) const {
@@ -79,9 +102,7 @@ struct Server::Impl {
     options.interval = config.prune_interval;
     options.clock = environment.clock;
     options.on_error = [log](const Bytes& database, const std::exception& error) {
-      if (log == nullptr) return;
-      log->warn("event streams could not be pruned",
-                "\"database\":" + json_quoted(database) + ",\"error\":" + json_quoted(error.what()));
+      warn(log, "event streams could not be pruned", database, error);
     };
     return options;
   }
@@ -103,6 +124,7 @@ struct Server::Impl {
   Router router;
   std::unique_ptr<HttpServer> http;
   std::optional<EventPruner> pruner;
+  std::optional<StoreRounds> index_rounds;
 };
 
 Server::Server(const ServerConfig& config, Tokens tokens, OpenStore store, const Environment& environment,

@@ -47,6 +47,8 @@ class RecordIndexes {
 
   void declare(View name, View path, const RecordIndexOptions& options);
   bool drop(View name);
+  /// Whether there is anything to build or to erase; that is done in the background.
+  bool resume();
   std::vector<RecordIndex> list() const;
   /// Builds with the others until there is nothing to build.
   void wait(View name, Deadline deadline);

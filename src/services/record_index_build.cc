@@ -102,6 +102,14 @@ bool RecordIndexes::drop(View name) {
   return id != 0;
 }
 
+bool RecordIndexes::resume() {
+  const auto seen = cache_.see(database_.get(catalogue_key()));
+  const IndexCatalogue& catalogue = seen->catalogue;
+  if (!catalogue.find(State::building) && !catalogue.find(State::dropped)) return false;
+  work_in_background();
+  return true;
+}
+
 std::vector<RecordIndex> RecordIndexes::list() const {
   const std::optional<Entry> entry = database_.get(catalogue_key());
   std::vector<RecordIndex> indexes;
@@ -232,7 +240,7 @@ void RecordIndexes::work(const std::stop_token& stop) {
     try {
       work_off(stop);
     } catch (const std::exception&) {
-      // The state is in the database: whoever declares the index again, or waits for it, meets the error.
+      // The state is in the database: whoever declares the index again, waits for it or resumes, goes on.
     }
   }
 }

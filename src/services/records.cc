@@ -207,6 +207,8 @@ void Records::wait_for_index(View name, Deadline deadline) { indexes_->wait(name
 
 bool Records::drop_index(View name) { return indexes_->drop(name); }
 
+bool Records::resume_indexes() { return indexes_->resume(); }
+
 std::vector<RecordIndex> Records::indexes() const { return indexes_->list(); }
 
 }  // namespace holdfast

@@ -1,4 +1,6 @@
 // The service records over real sockets.
+#include "holdfast/records.h"
+
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -135,6 +137,20 @@ TEST(RecordIndexRoutes, DeclareListAndDrop) {
   EXPECT_EQ(server.request("DELETE", all + "/by_age").json(), json({{"dropped", true}}));
   EXPECT_EQ(server.request("DELETE", all + "/by_age").json(), json({{"dropped", false}}));
   EXPECT_EQ(server.get(all + "/by_age/records").status, 404);
+}
+
+TEST(RecordIndexRoutes, GoOnByThemselvesWithABuildThatTheLastServerLeft) {
+  // As a server leaves it that is stopped before it has built anything.
+  server::OpenStore opened = server::open_store("memory:", {});
+  Records records(opened.store->database("db"));
+  for (int i = 0; i < 1'000; ++i) records.put(std::to_string(i), json{{"age", i % 50}});
+  opened.store->database("db").put(
+      "records/indexes",
+      R"({"next_id":2,"indexes":[{"id":1,"name":"by_age","path":"/age","unique":false,"state":"building"}]})");
+  TestServer server(std::move(opened), {});
+  const std::string index = "/v1/databases/db/record-indexes/by_age";
+  while (server.get(index).json()["state"] != "ready") std::this_thread::yield();
+  EXPECT_EQ(server.get(index + "/records?equals=7").json()["items"].size(), 20u);
 }
 
 TEST(RecordIndexRoutes, FindByEqualityRangeAndPrefixPageByPage) {

@@ -431,6 +431,19 @@ TEST_P(RecordIndexTest, a_build_goes_on_where_another_one_has_stopped) {
   EXPECT_EQ(find("by_n", {}), (Keys{"c"})) << "a and b were said to be in it already";
 }
 
+TEST_P(RecordIndexTest, a_build_that_was_cut_off_is_resumed_in_the_background) {
+  put_numbers(many());
+  EXPECT_FALSE(records().resume_indexes());
+  declare_and_stop(R"({"id":1,"name":"by_n","path":"/n","unique":false,"state":"building"})");
+  reopen_with_records();
+  if (outlives_process()) {
+    EXPECT_TRUE(records().resume_indexes());
+    while (records().indexes().at(0).state != RecordIndexState::ready) std::this_thread::yield();
+    expect_index_equals_scan("by_n", "n");
+  }
+  EXPECT_FALSE(records().resume_indexes());
+}
+
 TEST_P(RecordIndexTest, a_unique_index_that_is_being_built_knows_whose_value_it_has) {
   records().put_many(Pairs{{"a", json{{"n", 1}}}, {"b", json{{"n", 2}}}});
   declare_and_stop(R"({"id":1,"name":"by_n","path":"/n","unique":true,"state":"building"})");
@@ -501,6 +514,7 @@ TEST_P(RecordIndexTest, what_an_interrupted_drop_has_left_is_erased_later) {
   put_numbers(20);
   declare_and_stop(R"({"id":1,"name":"by_n","path":"/n","unique":false,"state":"dropped"})");
   EXPECT_TRUE(records().indexes().empty());
+  EXPECT_TRUE(Records(database()).resume_indexes());
   {
     Records other(database());
     other.index("by_m", "/m");
