@@ -65,7 +65,12 @@ Store& Context::store() {
   return *store_;
 }
 
-Database Context::database() { return store().database(database_name()); }
+Database Context::database() {
+  // In this order: who forgets the name of the database has not made a store yet.
+  static_cast<void>(url());
+  const std::string& name = database_name();
+  return store().database(name);
+}
 
 bool Context::shows_progress() const { return !globals_.json && is_terminal(STDERR_FILENO); }
 

@@ -29,7 +29,8 @@ std::vector<Cell> cells_of(const Event& event) {
 }
 
 int append(Context& context, const Arguments& arguments) {
-  const EventId id = events_of(context, arguments).append(arguments.text("STREAM"), payload_of(arguments));
+  const Payload payload = payload_of(arguments);
+  const EventId id = events_of(context, arguments).append(arguments.text("STREAM"), payload);
   context.out().object({{"id", Cell::text(id)}});
   return kExitSuccess;
 }

@@ -67,7 +67,8 @@ int set(Context& context, const Arguments& arguments) {
   options.ttl = ttl_of(arguments);
   options.only_if_absent = arguments.flag("--if-absent");
   if (arguments.given("--if-version")) options.only_if_version = arguments.number("--if-version");
-  if (!kv_of(context, arguments).set(arguments.text("KEY"), payload_of(arguments), options)) {
+  const Payload payload = payload_of(arguments);
+  if (!kv_of(context, arguments).set(arguments.text("KEY"), payload, options)) {
     throw Error(Code::conflict,
                 "the entry is not what --if-absent or --if-version demands; nothing was changed");
   }

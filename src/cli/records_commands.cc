@@ -1,10 +1,12 @@
 // holdfast records ...: versioned documents.
+#include <algorithm>
 
 #include "cli/command_tree.h"
 #include "cli/context.h"
 #include "cli/exit.h"
 #include "cli/payloads.h"
 #include "holdfast/records.h"
+#include "services/record_bounds.h"
 
 namespace holdfast::cli {
 namespace {
@@ -50,8 +52,8 @@ int put(Context& context, const Arguments& arguments) {
   RecordPutOptions options;
   options.only_if_absent = arguments.flag("--if-absent");
   options.only_if_version = version_of(arguments);
-  const auto version =
-      records_of(context, arguments).put(arguments.text("KEY"), payload_of(arguments), options);
+  const Payload payload = payload_of(arguments);
+  const auto version = records_of(context, arguments).put(arguments.text("KEY"), payload, options);
   if (!version) {
     throw Error(Code::conflict,
                 "the record is not what --if-absent or --if-version demands; nothing was changed");
@@ -130,15 +132,18 @@ std::optional<Payload> value_of(const Arguments& arguments, const std::string& n
   }
 }
 
+/// "--at-least"
+std::string option_of(const RecordBound& bound) {
+  std::string option = std::string("--") + bound.name;
+  std::ranges::replace(option, '_', '-');
+  return option;
+}
+
 int find(Context& context, const Arguments& arguments) {
   const Records records = records_of(context, arguments);
   const std::uint64_t limit = arguments.number("--limit");
   RecordQuery query;
-  query.equals = value_of(arguments, "--equals");
-  query.at_least = value_of(arguments, "--at-least");
-  query.above = value_of(arguments, "--above");
-  query.at_most = value_of(arguments, "--at-most");
-  query.below = value_of(arguments, "--below");
+  for (const RecordBound& bound : kRecordBounds) query.*bound.value = value_of(arguments, option_of(bound));
   query.starts_with = arguments.optional_text("--starts-with");
   query.reverse = arguments.flag("--reverse");
   context.out().table(names());
@@ -164,15 +169,14 @@ std::vector<Argument> put_arguments() {
 }
 
 std::vector<Argument> find_arguments() {
-  return with_prefix({kIndex,
-                      {"--equals", "records with this value", Kind::text, "VALUE"},
-                      {"--at-least", "with this value or a larger one", Kind::text, "VALUE"},
-                      {"--above", "with a larger value", Kind::text, "VALUE"},
-                      {"--at-most", "with this value or a smaller one", Kind::text, "VALUE"},
-                      {"--below", "with a smaller value", Kind::text, "VALUE"},
-                      {"--starts-with", "with a string that begins so", Kind::text, "TEXT"},
-                      {"--limit", "at most so many; 0: all", Kind::number, "COUNT", "100"},
-                      {"--reverse", "from the largest value to the smallest", Kind::flag}});
+  std::vector<Argument> arguments = {kIndex};
+  for (const RecordBound& bound : kRecordBounds) {
+    arguments.push_back({option_of(bound), std::string("records ") + bound.meaning, Kind::text, "VALUE"});
+  }
+  arguments.push_back({"--starts-with", "records with a string that begins so", Kind::text, "TEXT"});
+  arguments.push_back({"--limit", "at most so many; 0: all", Kind::number, "COUNT", "100"});
+  arguments.push_back({"--reverse", "from the largest value to the smallest", Kind::flag});
+  return with_prefix(std::move(arguments));
 }
 
 }  // namespace

@@ -2,12 +2,22 @@
 
 #include <algorithm>
 #include <charconv>
+#include <stdexcept>
 
 #include "contract/url.h"
 #include "server/json.h"
 
 #define TOML_EXCEPTIONS 1
 #define TOML_ENABLE_FORMATTERS 0
+// The parser asserts what some files are not ("[[["): that is for the file's author to know, and no reason to
+// abort.
+namespace holdfast::server {
+static constexpr void require_toml(bool is_well_formed) {
+  if (!is_well_formed) throw std::invalid_argument("it is not well-formed");
+}
+}  // namespace holdfast::server
+#undef NDEBUG
+#define TOML_ASSERT(condition) ::holdfast::server::require_toml(static_cast<bool>(condition))
 #include <toml++/toml.h>
 
 namespace holdfast::server {
@@ -176,6 +186,8 @@ ServerConfig load_config(const ConfigSources& sources) {
     } catch (const toml::parse_error& error) {
       refuse_request(sources.file_path + ", line " + std::to_string(error.source().begin.line) +
                      ": this is not TOML: " + std::string(error.description()));
+    } catch (const std::invalid_argument& error) {
+      refuse_request(sources.file_path + ": this is not TOML: " + error.what());
     }
   }
   if (sources.environment) {

@@ -85,6 +85,13 @@ TEST(Config, RefusesWrongValuesAndSaysWhere) {
   EXPECT_NE(refusal({{{"listen", "127.0.0.1:65536"}}, {}, "", ""}).find("ADDRESS:PORT"), std::string::npos);
 }
 
+TEST(Config, RefusesTextThatIsNoTomlWithoutAborting) {
+  for (const char* text : {"[[[", "[", "[[", "[]", "[a.", "[a.]", "a", "a =", "a = [", "a = {", "= 1", "\"",
+                           "[\x01]", "a.[b] = 1", "[[a]", "\xff"}) {
+    EXPECT_NE(refusal(file(text)).find("holdfast.toml"), std::string::npos) << text;
+  }
+}
+
 TEST(Config, SplitsAddresses) {
   EXPECT_EQ(split_address("[::1]:80"), (std::pair<std::string, std::uint16_t>("::1", 80)));
   EXPECT_EQ(split_address("localhost:0"), (std::pair<std::string, std::uint16_t>("127.0.0.1", 0)));

@@ -175,6 +175,29 @@ std::vector<std::pair<std::string, Json>> payload_members() {
             {"description", "Raw bytes, if it is no document"}}}};
 }
 
+std::vector<std::pair<std::string, Json>> keyed_payload_members() {
+  auto members = bytes_members("key", "The key");
+  for (auto& member : payload_members()) members.push_back(std::move(member));
+  return members;
+}
+
+void describe_payload_answer(Route& route) {
+  route.mode = Plan::Mode::quick;
+  route.answers = {{200, "The document, or the bytes.", "application/json, application/octet-stream"}};
+}
+
+void describe_payload_body(Route& route) {
+  route.body_limit_bytes = kPayloadBodyBytes;
+  route.body = Body{"*/*", {}, "The value, of any type, up to 64 MiB."};
+}
+
+void describe_keyed_payloads_body(Route& route, const char* member) {
+  route.body_limit_bytes = kJsonBodyBytes;
+  const Json element = object_schema(keyed_payload_members(), {});
+  route.body = Body{"application/json", object_schema({{member, array_schema(element)}}, {member}),
+                    "Keys and values, up to 8 MiB."};
+}
+
 std::vector<Parameter> list_parameters(bool has_prefix) {
   std::vector<Parameter> parameters = {{"limit", integer_schema(1), "1 to 1,000, 100 without it."},
                                        {"cursor", text_schema(), "Where the last page ended."},

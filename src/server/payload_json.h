@@ -34,6 +34,14 @@ std::string with_payload(const Json& object, const Payload& payload);
 
 /// The members that payload_of_members() reads and with_payload() writes.
 std::vector<std::pair<std::string, Json>> payload_members();
+/// The same and those of a key.
+std::vector<std::pair<std::string, Json>> keyed_payload_members();
+/// The answer of a GET by set_payload_body(), which takes microseconds as a rule.
+void describe_payload_answer(Route& route);
+/// The body of a PUT by payload_of_body().
+void describe_payload_body(Route& route);
+/// The body of a POST by keyed_payloads_of_body().
+void describe_keyed_payloads_body(Route& route, const char* member);
 
 // --- lists of services
 

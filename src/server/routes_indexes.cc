@@ -5,6 +5,7 @@
 #include "server/payload_json.h"
 #include "server/record_json.h"
 #include "server/routes.h"
+#include "services/record_bounds.h"
 
 namespace holdfast::server {
 namespace {
@@ -55,11 +56,7 @@ std::optional<Payload> value_of(const Call& call, const char* name) {
 Response find_records(Call& call) {
   const ListOptions options = list_options_of(call, false);
   RecordQuery query;
-  query.equals = value_of(call, "equals");
-  query.at_least = value_of(call, "at_least");
-  query.above = value_of(call, "above");
-  query.at_most = value_of(call, "at_most");
-  query.below = value_of(call, "below");
+  for (const RecordBound& bound : kRecordBounds) query.*bound.value = value_of(call, bound.name);
   if (const auto beginning = call.query("starts_with")) query.starts_with = Bytes(*beginning);
   query.cursor = options.cursor;
   query.limit = options.limit;
@@ -98,7 +95,7 @@ void add_index_routes(std::vector<Route>& routes) {
   Route declare = make_route(
       "records", "PUT", one, "declare_record_index",
       "Declares an index over what is at a JSON pointer in the documents. Records that are there already are "
-      "added in the background; if the server stops meanwhile, the same request goes on with that.",
+      "added in the background; if the server stops meanwhile, the next one goes on with that.",
       Scope::write, declare_index);
   declare.body_limit_bytes = 4'096;
   declare.body =
@@ -121,12 +118,11 @@ void add_index_routes(std::vector<Route>& routes) {
                           "given. 503 as long as the index is being built.",
                           Scope::read, find_records);
   find.parameters = list_parameters(false);
-  const char* json = "JSON: 36, true, null, \"text\" in quotes.";
-  find.parameters.push_back({"equals", text_schema(), json});
-  find.parameters.push_back({"at_least", text_schema(), json});
-  find.parameters.push_back({"above", text_schema(), json});
-  find.parameters.push_back({"at_most", text_schema(), json});
-  find.parameters.push_back({"below", text_schema(), json});
+  for (const RecordBound& bound : kRecordBounds) {
+    const std::string what =
+        std::string("Records ") + bound.meaning + ", in JSON: 36, true, null, \"text\" in quotes.";
+    find.parameters.push_back({bound.name, text_schema(), what});
+  }
   find.parameters.push_back({"starts_with", text_schema(), "Strings that begin so; text without quotes."});
   find.answers = {{200, "A page.", "application/json", listing_schema(record_schema())}};
   routes.push_back(find);

@@ -81,8 +81,7 @@ Response set_many_kv(Call& call) {
 }
 
 Json item_schema() {
-  auto members = bytes_members("key", "The key");
-  for (auto& member : payload_members()) members.push_back(std::move(member));
+  auto members = keyed_payload_members();
   members.emplace_back("version", integer_schema(1));
   members.emplace_back("expires_at_ms", integer_schema(INT64_MIN));
   return object_schema(members, {"version"});
@@ -97,15 +96,13 @@ void add_kv_routes(std::vector<Route>& routes) {
 
   Route get =
       make_route("kv", "GET", one, "get_kv", "A value; its version is the ETag.", Scope::read, get_kv);
-  get.mode = Plan::Mode::quick;
-  get.answers = {{200, "The document, or the bytes.", "application/json, application/octet-stream"}};
+  describe_payload_answer(get);
   routes.push_back(get);
 
   Route set = make_route("kv", "PUT", one, "set_kv",
                          "Sets a value: a document if its type is application/json, else bytes.",
                          Scope::write, set_kv);
-  set.body_limit_bytes = kPayloadBodyBytes;
-  set.body = Body{"*/*", {}, "The value, of any type, up to 64 MiB."};
+  describe_payload_body(set);
   set.parameters = {{"ttl_ms", integer_schema(1), "In how many milliseconds it expires."},
                     if_match_parameter(),
                     if_none_match_parameter()};
@@ -137,12 +134,7 @@ void add_kv_routes(std::vector<Route>& routes) {
   Route set_many =
       make_route("kv", "POST", all, "set_many_kv", "Sets up to 1,000 values in one commit, without expiry.",
                  Scope::write, set_many_kv);
-  set_many.body_limit_bytes = kJsonBodyBytes;
-  auto members = bytes_members("key", "The key");
-  for (auto& member : payload_members()) members.push_back(std::move(member));
-  set_many.body = Body{"application/json",
-                       object_schema({{"entries", array_schema(object_schema(members, {}))}}, {"entries"}),
-                       "Keys and values, up to 8 MiB."};
+  describe_keyed_payloads_body(set_many, "entries");
   set_many.answers = {{200, "They are set.", "application/json", set_schema}};
   routes.push_back(set_many);
 

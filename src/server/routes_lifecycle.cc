@@ -98,10 +98,8 @@ class LifecycleStream {
 };
 
 Response follow_lifecycle(Call& call) {
-  const View last = call.header("Last-Event-ID");
   const auto stream = std::make_shared<LifecycleStream>(
-      call.database(), Bytes(last.empty() ? call.query("after").value_or("") : last),
-      call.query("types").value_or("*"));
+      call.database(), Bytes(resume_point_of(call, "after").value_or("")), call.query("types").value_or("*"));
   Response response;
   response.events = [stream](EventSink& sink) { send_events(sink, [&] { stream->send_to(sink); }); };
   return response;
@@ -113,27 +111,19 @@ void add_lifecycle_routes(std::vector<Route>& routes) {
   Route route = make_route(
       "lifecycle", "GET", "/v1/databases/{db}/lifecycle", "follow_lifecycle",
       "What happens to kv, records, blobs and event streams, after it was committed, by whichever process: "
-      "as "
-      "Server-Sent Events, or as WebSocket messages for a request that asks to upgrade. Of several changes "
-      "of one "
-      "key that follow each other closely only the newest may be told. A client resumes with the id of the "
-      "last "
-      "event that it saw, without a gap or a repeat, as long as the change log reaches back to it.",
+      "as Server-Sent Events, or as WebSocket messages for a request that asks to upgrade. Of several "
+      "changes "
+      "of one key that follow each other closely only the newest may be told. A client resumes with the id "
+      "of "
+      "the last event that it saw, without a gap or a repeat, as long as the change log reaches back to it.",
       Scope::read, follow_lifecycle);
-  route.is_event_stream = true;
-  route.parameters = {
-      {"types", text_schema(),
-       "A type (kv:set), all types of a service (kv:*), or * for all, as without it."},
-      {"after", text_schema(), "The id of the last event that was seen; without it, from now on."},
-      {"Last-Event-ID", text_schema(), "The same as after; what browsers send.", true}};
-  route.answers = {{200,
-                    "Events `begin` (its id is where they begin), `lifecycle` {type, prefix, seq, key or "
-                    "stream, id, version, "
-                    "size_bytes, count, value or bytes_base64}, and at last `error` {code} if it has to end: "
-                    "history_changed or "
-                    "compacted mean that events were missed.",
-                    "text/event-stream"},
-                   {101, "The same as text messages {event, id, data}.", ""}};
+  route.parameters = {{"types", text_schema(),
+                       "A type (kv:set), all types of a service (kv:*), or * for all, as without it."}};
+  describe_event_stream(
+      route, "after", text_schema(), "The id of the last event that was seen; without it, from now on.",
+      "Events `begin` (its id is where they begin), `lifecycle` {type, prefix, seq, key or "
+      "stream, id, version, size_bytes, count, value or bytes_base64}, and at last `error` "
+      "{code} if it has to end: history_changed or compacted mean that events were missed.");
   routes.push_back(route);
 }
 

@@ -88,12 +88,6 @@ Response get_many_records(Call& call) {
   return page_response(items, keys.size());
 }
 
-std::vector<std::pair<std::string, Json>> input_members() {
-  auto members = bytes_members("key", "The key");
-  for (auto& member : payload_members()) members.push_back(std::move(member));
-  return members;
-}
-
 }  // namespace
 
 std::string record_text(const Record& record) {
@@ -105,7 +99,7 @@ std::string record_text(const Record& record) {
 }
 
 Json record_schema() {
-  auto item = input_members();
+  auto item = keyed_payload_members();
   item.emplace_back("version", integer_schema(1));
   item.emplace_back("created_at_ms", integer_schema(INT64_MIN));
   item.emplace_back("updated_at_ms", integer_schema(INT64_MIN));
@@ -118,15 +112,13 @@ void add_record_routes(std::vector<Route>& routes) {
 
   Route get = make_route("records", "GET", one, "get_record", "A record's value; its version is the ETag.",
                          Scope::read, get_record);
-  get.mode = Plan::Mode::quick;
-  get.answers = {{200, "The document, or the bytes.", "application/json, application/octet-stream"}};
+  describe_payload_answer(get);
   routes.push_back(get);
 
   Route put = make_route("records", "PUT", one, "put_record",
                          "Puts a record: a document if its type is application/json, else bytes.",
                          Scope::write, put_record);
-  put.body_limit_bytes = kPayloadBodyBytes;
-  put.body = Body{"*/*", {}, "The value, of any type, up to 64 MiB."};
+  describe_payload_body(put);
   put.parameters = {if_match_parameter(), if_none_match_parameter()};
   put.answers = {{200, "Its new version.", "application/json",
                   object_schema({{"version", integer_schema(1)}}, {"version"})}};
@@ -150,11 +142,7 @@ void add_record_routes(std::vector<Route>& routes) {
 
   Route many = make_route("records", "POST", all, "put_records", "Puts up to 500 records in one commit.",
                           Scope::write, put_many_records);
-  many.body_limit_bytes = kJsonBodyBytes;
-  many.body =
-      Body{"application/json",
-           object_schema({{"records", array_schema(object_schema(input_members(), {}))}}, {"records"}),
-           "Keys and values, up to 8 MiB."};
+  describe_keyed_payloads_body(many, "records");
   many.answers = {
       {200, "How many.", "application/json", object_schema({{"put", integer_schema()}}, {"put"})}};
   routes.push_back(many);

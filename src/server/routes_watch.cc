@@ -36,8 +36,7 @@ Response watch(Call& call) {
   const Range range = range_of(call);
   const Encoding encoding = encoding_of(call);
   Database database = call.database();
-  const View last = call.header("Last-Event-ID");
-  const auto since_text = last.empty() ? call.query("since") : std::optional(last);
+  const auto since_text = resume_point_of(call, "since");
   const Position since = since_text ? position_of(*since_text) : database.position();
   Response response;
   response.events = [database, range, since, encoding,
@@ -50,24 +49,18 @@ Response watch(Call& call) {
 }  // namespace
 
 void add_watch_routes(std::vector<Route>& routes) {
-  Route route = make_route("entries", "GET", "/v1/databases/{db}/watch", "watch_entries",
-                           "Hints of changes in a range, as Server-Sent Events, or as WebSocket messages for "
-                           "a request that asks to "
-                           "upgrade. None is lost: a client resumes with the id of the last event it saw.",
-                           Scope::read, watch);
-  route.is_event_stream = true;
+  Route route = make_route(
+      "entries", "GET", "/v1/databases/{db}/watch", "watch_entries",
+      "Hints of changes in a range, as Server-Sent Events, or as WebSocket messages for "
+      "a request that asks to upgrade. None is lost: a client resumes with the id of the last event it saw.",
+      Scope::read, watch);
   route.parameters = range_parameters();
-  route.parameters.push_back({"since", ref("Position"), "Where to resume; without it, from now on."});
   route.parameters.push_back(encoding_parameter());
-  route.parameters.push_back(
-      {"Last-Event-ID", ref("Position"), "The same as since; what browsers send.", true});
-  route.answers = {
-      {200,
-       "Events `position` (where the watch begins), `change` {keys, everything, position}, of which "
-       "everything says "
-       "that anything in the range may have changed, and `error` {code} at the end of a watch that failed.",
-       "text/event-stream"},
-      {101, "The same as text messages {event, id, data}.", ""}};
+  describe_event_stream(
+      route, "since", ref("Position"), "Where to resume; without it, from now on.",
+      "Events `position` (where the watch begins), `change` {keys, everything, position}, of "
+      "which everything says that anything in the range may have changed, and `error` {code} "
+      "at the end of a watch that failed.");
   routes.push_back(route);
 }
 

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 
 #include "cli/command_tree.h"
 #include "e2e/cli_fixture.h"
@@ -73,6 +74,17 @@ TEST_F(Cli, AsksForStoreAndDatabaseWhereTheyAreNotNamed) {
   expect_usage(run({"db", "scan"}), "--db NAME or set HOLDFAST_DB");
   settings_.erase("HOLDFAST_STORE");
   expect_usage(run({"db", "ls"}), "--store URL or set HOLDFAST_STORE");
+}
+
+TEST_F(Cli, MakesNoStoreWhereTheCommandLineMakesNoSense) {
+  const std::string store = "sqlite:" + path("unmade.db");
+  settings_.erase("HOLDFAST_DB");
+  expect_usage(run({"--store", store, "kv", "get", "a"}), "which database?");
+  expect_usage(run({"--store", store, "--db", "db", "kv", "set", "a", "--file", path("missing")}),
+               "cannot read");
+  expect_usage(run({"--store", store, "--db", "db", "records", "put", "a", "--file", path("missing")}),
+               "cannot read");
+  EXPECT_FALSE(std::filesystem::exists(path("unmade.db")));
 }
 
 TEST_F(Cli, TakesSharedOptionsBeforeAndBehindTheCommand) {

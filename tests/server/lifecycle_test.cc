@@ -1,10 +1,13 @@
 // Lifecycle events over real sockets.
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "holdfast/kv.h"
 #include "holdfast/records.h"
 #include "tests/server/client.h"
 #include "tests/server/event_stream.h"
+#include "tests/server/web_socket.h"
 
 namespace holdfast::testing_support {
 namespace {
@@ -58,6 +61,70 @@ TEST(LifecycleRoute, ResumesBehindAnEventOfTheSameCommit) {
   EventStream all(server.port(), std::string(kLifecycle) + "?after=" + begin);
   all.next();
   for (const char* key : {"a", "b", "c", "another service", "d"}) EXPECT_EQ(all.next().data["key"], key);
+}
+
+TEST(LifecycleByWebSocket, TellsWhatHappensAndResumes) {
+  TestServer server;
+  const std::string target = std::string(kLifecycle) + "?types=kv:*";
+  std::string last;
+  {
+    WebSocket socket(server.port(), target);
+    ASSERT_EQ(socket.answer().status, 101) << socket.answer().body;
+    const json begin = socket.receive_json();
+    EXPECT_EQ(begin["event"], "begin");
+    server.request("PUT", "/v1/databases/db/records/r", "1", kJson);
+    server.request("PUT", "/v1/databases/db/kv/a", "\"hello\"", kJson);
+    const json set = socket.receive_json();
+    EXPECT_EQ(set["event"], "lifecycle");
+    EXPECT_EQ(set["data"]["type"], "kv:set");
+    EXPECT_EQ(set["data"]["key"], "a");
+    EXPECT_EQ(set["data"]["value"], "hello");
+    last = set["id"];
+    EXPECT_NE(last, begin["id"]);
+  }
+  server.request("PUT", "/v1/databases/db/kv/b", "2", kJson);
+  server.request("DELETE", "/v1/databases/db/kv/a");
+  // As a browser's script does it, which cannot set header fields, and as others do.
+  WebSocket by_query(server.port(), target + "&after=" + last);
+  WebSocket by_header(server.port(), target, {{"Last-Event-ID", last}});
+  for (WebSocket* socket : {&by_query, &by_header}) {
+    EXPECT_EQ(socket->receive_json()["id"], last);
+    EXPECT_EQ(socket->receive_json()["data"]["key"], "b");
+    EXPECT_EQ(socket->receive_json()["data"]["type"], "kv:delete");
+  }
+}
+
+TEST(LifecycleByWebSocket, SaysSoWhenEventsWereMissedAndEnds) {
+  TestServer server;
+  server.request("PUT", "/v1/databases/db/kv/a", "1", kJson);
+  WebSocket before(server.port(), kLifecycle);
+  const std::string begin = before.receive_json()["id"];
+  server.store().drop("db");
+  server.request("PUT", "/v1/databases/db/kv/a", "1", kJson);
+  WebSocket resumed(server.port(), kLifecycle + ("?after=" + begin));
+  resumed.receive_json();
+  const json error = resumed.receive_json();
+  EXPECT_EQ(error["event"], "error");
+  EXPECT_EQ(error["data"]["code"], "history_changed");
+  EXPECT_EQ(resumed.receive().first, 8);
+  EXPECT_TRUE(resumed.is_closed_by_server());
+}
+
+TEST(LifecycleByWebSocket, RefusesBeforeTheUpgradeWhatIsNoTypeAndNoPlace) {
+  TestServer server;
+  EXPECT_EQ(WebSocket(server.port(), std::string(kLifecycle) + "?types=kv").answer().status, 400);
+  EXPECT_EQ(WebSocket(server.port(), std::string(kLifecycle) + "?after=nonsense").answer().status, 400);
+}
+
+TEST(LifecycleByWebSocket, SaysGoodbyeWhenTheServerStops) {
+  TestServer server;
+  WebSocket socket(server.port(), kLifecycle);
+  socket.receive_json();
+  std::thread drain([&] { EXPECT_TRUE(server.server().drain(std::chrono::seconds(10))); });
+  EXPECT_EQ(socket.receive().first, 8);
+  socket.send(8, std::string("\x03\xe9", 2));
+  EXPECT_TRUE(socket.is_closed_by_server());
+  drain.join();
 }
 
 TEST(LifecycleRoute, RefusesWhatIsNoTypeAndNoPlace) {

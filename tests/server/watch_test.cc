@@ -6,6 +6,7 @@
 
 #include "tests/server/client.h"
 #include "tests/server/event_stream.h"
+#include "tests/server/web_socket.h"
 
 namespace holdfast::testing_support {
 namespace {
@@ -120,48 +121,6 @@ TEST(Watch, SurvivesClientsThatReadNothing) {
   } while (server.server().open_connections() > 0 && std::chrono::steady_clock::now() < until);
   EXPECT_EQ(server.server().open_connections(), 0u);
 }
-
-/// A client of WebSockets: enough of it to be told and to say goodbye.
-class WebSocket {
- public:
-  WebSocket(std::uint16_t port, const std::string& target, const HeaderList& more = {}) : connection_(port) {
-    HeaderList headers = {{"Connection", "Upgrade"},
-                          {"Upgrade", "websocket"},
-                          {"Sec-WebSocket-Version", "13"},
-                          {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}};
-    headers.insert(headers.end(), more.begin(), more.end());
-    connection_.send(request_text("GET", target, "", headers));
-    answer_ = connection_.receive();
-  }
-  const HttpAnswer& answer() const { return answer_; }
-
-  /// The opcode and the payload of the next frame.
-  std::pair<int, std::string> receive() {
-    const std::string head = connection_.receive_bytes(2);
-    std::size_t size = static_cast<unsigned char>(head[1]);
-    const std::size_t more = size == 126 ? 2 : size == 127 ? 8 : 0;
-    if (more != 0) {
-      size = 0;
-      for (const char c : connection_.receive_bytes(more)) size = size << 8 | static_cast<unsigned char>(c);
-    }
-    return {head[0] & 0x0f, connection_.receive_bytes(size)};
-  }
-  json receive_json() { return json::parse(receive().second); }
-
-  void send(int opcode, const std::string& payload) {
-    std::string frame;
-    frame += static_cast<char>(0x80 | opcode);
-    frame += static_cast<char>(0x80 | payload.size());
-    frame += std::string(4, '\0');
-    connection_.send(frame + payload);
-  }
-  void send_raw(const std::string& bytes) { connection_.send(bytes); }
-  bool is_closed_by_server() { return connection_.is_closed_by_server(); }
-
- private:
-  HttpConnection connection_;
-  HttpAnswer answer_;
-};
 
 TEST(WatchByWebSocket, TellsOfChangesAndResumes) {
   TestServer server;
