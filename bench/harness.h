@@ -89,6 +89,7 @@ bool run(const Suite& suite, const RunOptions& options, std::ostream& out);
 // Who measures what; each in the file of its name.
 void add_file_cases(Suite& suite);
 void add_sqlite_cases(Suite& suite);
+void add_postgres_cases(Suite& suite);  ///< none without HOLDFAST_TEST_POSTGRES
 void add_engine_cases(Suite& suite);
 void add_service_cases(Suite& suite);
 void add_queue_cases(Suite& suite);

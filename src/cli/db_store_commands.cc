@@ -174,9 +174,11 @@ int drop(Context& context, const Arguments& arguments) {
   return kExitSuccess;
 }
 
-int views(Context& context, const Arguments&) {
+int views(Context& context, const Arguments& arguments) {
   const Database database = known_database(context);
-  for (const SqlView& view : sql_views_of(database, [&] { context.check_interrupt(); })) {
+  const SqlDialect dialect =
+      arguments.text("--dialect") == "sqlite" ? SqlDialect::sqlite : SqlDialect::postgresql;
+  for (const SqlView& view : sql_views_of(database, dialect, [&] { context.check_interrupt(); })) {
     if (context.out().options().json) {
       context.out().object({{"view", Cell::text(view.name)}, {"sql", Cell::text(view.sql)}});
     } else {
@@ -241,8 +243,16 @@ std::vector<Command> db_store_commands() {
        .details =
            "Entries whose keys begin with the same two segments become one view. Its columns are the members "
            "that the JSON values of a sample have. The views stand on the store's view `readable`. They are "
-           "temporary, since nobody but Holdfast may write the store's file: make them in each session.",
-       .examples = {{"db views --db agents > views.sql", "then: sqlite3 -readonly store.db -init views.sql"}},
+           "temporary, since nobody but Holdfast may write the store's tables: make them in each session. In "
+           "PostgreSQL with the store's schema in the search_path.",
+       .arguments = {{.name = "--dialect",
+                      .help = "whose SQL",
+                      .kind = Kind::choice,
+                      .otherwise = "sqlite",
+                      .choices = {"sqlite", "postgresql"}}},
+       .examples = {{"db views --db agents > views.sql", "then: sqlite3 -readonly store.db -init views.sql"},
+                    {"db views --db agents --dialect postgresql > views.sql",
+                     "then: PGOPTIONS='-c search_path=holdfast' psql production, and \\i views.sql"}},
        .run = views},
       {.path = "urls",
        .summary = "all store URLs: schemes, layers and options",

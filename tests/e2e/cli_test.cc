@@ -376,15 +376,41 @@ TEST_F(Cli, PrintsViewsThatSqliteUnderstands) {
   output({"db", "put", "app/user/1", R"({"name":"O'Hara","age":30,"score":1.5,"at":{"city":"Rome"}})"});
   output({"db", "put", "app/user/2", R"({"name":"Bo","age":7,"score":2,"key":"k"})"});
   output({"db", "put", "app/user/3", "no document"});
+  output({"db", "put", "app/\u00fcber/1", R"({"n":12})"});
   output({"db", "put", "plain", "text"});
   const std::string sql = output({"db", "views"});
   write_file("views.sql", sql +
                               "SELECT key, name, age + 1, score, at_city, value_key FROM \"agents/app/user\" "
-                              "ORDER BY key;\nSELECT key, value FROM agents;\n");
+                              "ORDER BY key;\nSELECT key, n * 2 FROM \"agents/app/\u00fcber\";\nSELECT key, "
+                              "value FROM agents;\n");
   const std::string command =
       "cd " + folder_.path() + " && sqlite3 -readonly store.db < views.sql > views.out 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0);
-  EXPECT_EQ(file("views.out"), "1|O'Hara|31|1.5|Rome|\n2|Bo|8|2.0||k\n3|||||\nplain|text\n");
+  EXPECT_EQ(file("views.out"), "1|O'Hara|31|1.5|Rome|\n2|Bo|8|2.0||k\n3|||||\n1|24\nplain|text\n");
+}
+
+TEST_F(Cli, PrintsViewsThatPostgresqlUnderstands) {
+  const char* server = std::getenv("HOLDFAST_TEST_POSTGRES");
+  ASSERT_NE(server, nullptr) << "eval \"$(scripts/test-servers start)\"";
+  const testing_support::TemporaryFolder unique;
+  const std::string schema = std::filesystem::path(unique.path()).filename().string();
+  const std::string url = server;
+  settings_["HOLDFAST_STORE"] = url + (url.find('?') == std::string::npos ? "?" : "&") + "schema=" + schema;
+  output({"db", "put", "app/user/1", R"({"name":"O'Hara","age":30,"score":1.5,"at":{"city":"Rome"}})"});
+  output({"db", "put", "app/user/2", R"({"name":"Bo","age":7,"score":2,"key":"k"})"});
+  output({"db", "put", "app/user/3", "no document"});
+  output({"db", "put", "app/\u00fcber/1", R"({"n":12})"});
+  output({"db", "put", "plain", "text"});
+  const std::string sql = output({"db", "views", "--dialect", "postgresql"});
+  write_file(
+      "views.sql",
+      sql +
+          "SELECT key, name, age + 1, score, at_city, value_key FROM \"agents/app/user\" ORDER BY key;\n"
+          "SELECT key, n * 2 FROM \"agents/app/\u00fcber\";\nSELECT key, value FROM agents;\n");
+  const std::string command = "cd " + folder_.path() + " && PGOPTIONS='-c search_path=" + schema +
+                              "' psql '" + url + "' -q -At -v ON_ERROR_STOP=1 -f views.sql > views.out 2>&1";
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  EXPECT_EQ(file("views.out"), "1|O'Hara|31|1.5|Rome|\n2|Bo|8|2||k\n3|||||\n1|24\nplain|text\n");
 }
 
 TEST_F(Cli, ListsStoreUrls) { EXPECT_NE(output({"urls"}).find("sqlite:"), std::string::npos); }

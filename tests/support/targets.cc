@@ -72,6 +72,7 @@ std::vector<Target> targets() {
       {"per_database+file://{}/databases", false, false},
       {"redis:{HOLDFAST_TEST_REDIS}?prefix={name}:", false, true},
       {"postgres:{HOLDFAST_TEST_POSTGRES}?schema={name}", false, true},
+      {"per_database+postgres:{HOLDFAST_TEST_POSTGRES}?schema={name}", false, true},
   };
   const char* wanted = std::getenv("HOLDFAST_TARGETS");
   if (wanted == nullptr) return all;

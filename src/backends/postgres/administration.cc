@@ -49,12 +49,12 @@ Administration::Administration(Server& server, const std::string& schema)
                          "SELECT id FROM {s}.dropped ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED")),
       free_entries_(statement(
           schema, "free_entries",
-          "WITH gone AS (DELETE FROM {s}.entry WHERE (db, key) IN (SELECT e.db, e.key FROM {s}.entry e "
-          "WHERE e.db = $1::int8 ORDER BY e.key LIMIT $2::int8) RETURNING 1) SELECT count(*) FROM gone")),
-      free_commits_(statement(
-          schema, "free_commits",
-          "WITH gone AS (DELETE FROM {s}.commits WHERE ctid IN (SELECT c.ctid FROM {s}.commits c WHERE "
-          "c.db = $1::int8 LIMIT $2::int8) AND db = $1::int8 RETURNING 1) SELECT count(*) FROM gone")),
+          "WITH gone AS (DELETE FROM {s}.entry WHERE ctid = ANY(ARRAY(SELECT e.ctid FROM {s}.entry e "
+          "WHERE e.db = $1::int8 ORDER BY e.key LIMIT $2::int8)) RETURNING 1) SELECT count(*) FROM gone")),
+      free_commits_(statement(schema, "free_commits",
+                              "WITH gone AS (DELETE FROM {s}.commits WHERE ctid = ANY(ARRAY(SELECT c.ctid "
+                              "FROM {s}.commits c WHERE "
+                              "c.db = $1::int8 LIMIT $2::int8)) RETURNING 1) SELECT count(*) FROM gone")),
       free_sessions_(statement(schema, "free_sessions", "DELETE FROM {s}.session WHERE db = $1::int8")),
       forget_(statement(schema, "forget", "DELETE FROM {s}.dropped WHERE id = $1::int8")) {}
 

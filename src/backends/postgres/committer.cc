@@ -14,7 +14,7 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr std::int64_t kNoExpiry = std::numeric_limits<std::int64_t>::min();
-constexpr int kParameters = 37;
+constexpr int kParameters = 38;
 
 enum Status : std::int32_t { kDone, kBusy, kRefused, kRecorded, kElsewhere };
 enum Column : int {
@@ -107,6 +107,17 @@ bool may_commit(const Group& group) {
     return std::all_of(batch.writes.begin(), batch.writes.end(),
                        [](const Write& write) { return write.version == 0; });
   });
+}
+
+/// Whether there are several batches, each of which checks the one key that it puts, and nothing else: then
+/// the function may check and write in one statement.
+bool checks_what_it_writes(const Group& group) {
+  return group.batches.size() > 1 &&
+         std::all_of(group.batches.begin(), group.batches.end(), [](const Batch& batch) {
+           return batch.checks.size() == 1 && batch.writes.size() == 1 &&
+                  batch.checks[0].kind != Check::Kind::unchanged &&
+                  batch.writes[0].kind == Write::Kind::put && batch.checks[0].key == batch.writes[0].key;
+         });
 }
 
 /// Outcomes from how the function and the table keep them: null if all batches were applied, otherwise -1 for
@@ -221,6 +232,7 @@ Call Committer::call_for(const Group& group, const ServerFacts& facts, bool wait
     }
   }
   WriteArrays writes(group);
+  const bool is_fusible = writes.is_distinct && checks_what_it_writes(group);
   Call call{&commit_, {}};
   Parameters& out = call.parameters;
   out.int8(lock_number("commit", schema_, group.database))
@@ -235,7 +247,7 @@ Call Committer::call_for(const Group& group, const ServerFacts& facts, bool wait
   out.array(std::move(writes.batch)).array(std::move(writes.key)).array(std::move(writes.suffix));
   out.array(std::move(writes.value)).array(std::move(writes.expires)).array(std::move(writes.version));
   out.boolean(writes.is_distinct).array(std::move(writes.erase_batch)).array(std::move(writes.erase_key));
-  out.array(std::move(writes.erase_reap)).int8(facts.started_us);
+  out.array(std::move(writes.erase_reap)).int8(facts.started_us).boolean(is_fusible);
   return call;
 }
 

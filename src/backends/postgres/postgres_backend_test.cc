@@ -115,6 +115,57 @@ TEST(PostgresBackend, tells_databases_apart_whose_long_names_begin_alike) {
   EXPECT_EQ(TestClient(*backend, environment(), one).value("k"), "1");
 }
 
+// ---- groups whose batches check what they write, which are judged and written in one statement
+
+class PostgresCheckedPuts : public testing::Test {
+ protected:
+  PostgresCheckedPuts() {
+    client_.put("a", "old");
+    client_.put("b", "old");
+    client_.put("dead", "old", environment().clock->now_ms() - 1);
+  }
+  static Batch batch(const Check& check) { return {{check}, {Write::put(check.key, "new")}}; }
+  Group commit(std::vector<Batch> batches) {
+    Group group = client_.group(std::move(batches));
+    backend_->commit({&group, 1});
+    return group;
+  }
+
+  const std::unique_ptr<Backend> backend_ = open_store(unique_name());
+  TestClient client_{*backend_, environment(), "db"};
+};
+
+TEST_F(PostgresCheckedPuts, all_count_if_all_checks_hold) {
+  const Group group = commit({batch(Check::has_version("a", 1)), batch(Check::absent("dead")),
+                              batch(Check::has_version("b", 2)), batch(Check::absent("fresh"))});
+  ASSERT_FALSE(group.error) << group.error->what();
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(group.outcomes[i].seq, 4 + i);
+  const ReadAnswer answer = client_.read({"a", "dead", "b", "fresh"});
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(answer.gets[i]->version, 4 + i);
+    EXPECT_EQ(answer.gets[i]->value, "new");
+  }
+  const Changes changes = backend_->changes("db", {.since = {group.at.history, 3}});
+  EXPECT_EQ(changes.items.size(), 4u);
+}
+
+TEST_F(PostgresCheckedPuts, of_batches_that_fail_leave_the_others_as_they_are) {
+  for (const Check& wrong : {Check::has_version("b", 1), Check::absent("b"), Check::has_version("dead", 3),
+                             Check::has_version("none", 7)}) {
+    const Seq version = client_.read({"a"}).gets[0]->version;
+    const Group group = commit({batch(Check::has_version("a", version)), batch(wrong),
+                                batch(Check::absent("fresh" + std::to_string(version)))});
+    ASSERT_FALSE(group.error) << group.error->what();
+    EXPECT_TRUE(group.outcomes[0].committed());
+    EXPECT_EQ(group.outcomes[1].failed_check, 0u);
+    EXPECT_EQ(group.outcomes[2].seq, group.outcomes[0].seq + 1);
+    EXPECT_EQ(client_.read({"a"}).gets[0]->version, group.outcomes[0].seq);
+  }
+  EXPECT_EQ(client_.value("b"), "old");
+  EXPECT_EQ(client_.value("none"), "(none)");
+  EXPECT_EQ(client_.value("dead"), "(none)");
+}
+
 // ---- roles
 
 TEST(PostgresBackend, keeps_its_promises_under_a_role_whose_defaults_are_hostile) {

@@ -47,7 +47,7 @@ FROM h, LATERAL (
   SELECT k.n, e.version, e.expires, e.value, octet_length(e.value) AS size,
          sum(octet_length(e.key) + octet_length(e.value)) OVER (ORDER BY k.n ROWS UNBOUNDED PRECEDING) AS running
   FROM unnest($3::bytea[]) WITH ORDINALITY k(key, n)
-  JOIN {s}.entry e ON e.db = h.id AND e.key = k.key
+  CROSS JOIN LATERAL (SELECT * FROM {s}.entry l WHERE l.db = h.id AND l.key = k.key LIMIT 1) e
   WHERE e.expires IS NULL OR e.expires > h.t) x
 ORDER BY x.n
 )sql";
@@ -71,16 +71,18 @@ FROM h LEFT JOIN LATERAL (
   FROM (SELECT DISTINCT c.last_seq - c.applied + k.rank AS seq, k.key
         FROM chosen c, unnest(c.keys, c.ranks) AS k(key, rank)
         WHERE c.last_seq - c.applied + k.rank > $2::int8 AND k.key >= $3::bytea AND k.key < $4::bytea) r
-  LEFT JOIN {s}.entry e ON e.db = h.id AND e.key = r.key
+  LEFT JOIN LATERAL (SELECT * FROM {s}.entry l WHERE l.db = h.id AND l.key = r.key LIMIT 1) e ON true
   WHERE e.version IS NULL OR e.version <= r.seq) x ON true
 ORDER BY x.seq, x.key
 )sql";
 
 constexpr const char* kExpired = R"sql(
-(SELECT d.name, e.key, e.expires FROM {s}.entry e JOIN {s}.database d ON d.id = e.db
+(SELECT d.name, e.key, e.expires FROM {s}.entry e
+ CROSS JOIN LATERAL (SELECT * FROM {s}.database l WHERE l.id = e.db LIMIT 1) d
  WHERE e.expires <= $1::int8 ORDER BY e.expires, e.db, e.key LIMIT $2::int8)
 UNION ALL
-(SELECT NULL, NULL, e.expires FROM {s}.entry e JOIN {s}.database d ON d.id = e.db
+(SELECT NULL, NULL, e.expires FROM {s}.entry e
+ CROSS JOIN LATERAL (SELECT * FROM {s}.database l WHERE l.id = e.db LIMIT 1) d
  WHERE e.expires > $1::int8 ORDER BY e.expires, e.db, e.key LIMIT 1)
 )sql";
 
@@ -139,14 +141,15 @@ Reader::Reader(Server& server, const std::string& schema)
           in_schema("SELECT d.name FROM {s}.database d WHERE d.name >= $1::text AND ($2::bool OR d.name > "
                     "$1::text) ORDER BY d.name LIMIT $3::int8",
                     schema)},
-      heads_{schema + ".heads",
-             in_schema(
-                 with_head(
-                     "SELECT k.n, {head} FROM unnest($1::text[]) WITH ORDINALITY k(name, n) CROSS JOIN "
-                     "LATERAL (SELECT * FROM {s}.database d WHERE d.name = k.name) d LEFT JOIN LATERAL "
-                     "(SELECT c.last_seq, c.time, c.log_rows FROM {s}.commits c WHERE c.db = d.id ORDER BY "
-                     "c.last_seq DESC, c.ordinal DESC LIMIT 1) g ON true"),
-                 schema)},
+      heads_{
+          schema + ".heads",
+          in_schema(
+              with_head(
+                  "SELECT k.n, {head} FROM unnest($1::text[]) WITH ORDINALITY k(name, n) CROSS JOIN "
+                  "LATERAL (SELECT * FROM {s}.database d WHERE d.name = k.name LIMIT 1) d LEFT JOIN LATERAL "
+                  "(SELECT c.last_seq, c.time, c.log_rows FROM {s}.commits c WHERE c.db = d.id ORDER BY "
+                  "c.last_seq DESC, c.ordinal DESC LIMIT 1) g ON true"),
+              schema)},
       scans_{{{schema + ".scan", in_schema(scan_text(false, false), schema)},
               {schema + ".scan_keys", in_schema(scan_text(false, true), schema)}},
              {{schema + ".scan_back", in_schema(scan_text(true, false), schema)},
