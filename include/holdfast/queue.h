@@ -206,6 +206,8 @@ struct QueueOptions {
   Bytes prefix = "queue";
   /// For the jitter, and for claimers to keep out of each other's way; the machine's if there is none.
   std::shared_ptr<Random> random = {};
+  /// For wait(): that of the store; the machine's if there is none.
+  std::shared_ptr<Clock> clock = {};
 };
 
 class Queue {
@@ -234,6 +236,11 @@ class Queue {
   /// threads that receive at the same time, and a read for each tenant that has its turn; does not depend on
   /// how many jobs wait, are leased or delayed.
   std::vector<Delivery> receive(std::size_t limit = 1, std::optional<std::chrono::milliseconds> lease = {});
+  /// Waits until there is something to receive, the pause and the limits included; false if there was
+  /// nothing until the deadline, and without one as long as it takes. Others may be faster: receive() may
+  /// then give nothing. Waits for commits and for what is due, without asking again and again. Throws closed
+  /// when the store is closed.
+  bool wait(Deadline deadline = {}) const;
   /// Lets the lease end so much later than now; the token changes with it. Throws LeaseLost.
   void extend(Delivery& delivery, std::chrono::milliseconds lease);
   JobLease extend(const JobLease& lease, std::chrono::milliseconds by);

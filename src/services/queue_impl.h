@@ -16,6 +16,7 @@ class Queue::Impl {
         name(queue),
         keys(options.prefix, queue),
         random(options.random ? options.random : system_random()),
+        clock(options.clock ? options.clock : system_clock()),
         claims(database, keys, random) {}
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -24,6 +25,7 @@ class Queue::Impl {
   const Bytes name;
   const QueueKeys keys;
   const std::shared_ptr<Random> random;
+  const std::shared_ptr<Clock> clock;
   QueueClaims claims;
 };
 

@@ -75,9 +75,17 @@ std::size_t DeliveryCredit::deliveries() const {
   return static_cast<std::size_t>(std::max<std::int64_t>(credit_, 0) / cost_);
 }
 
+UnixMs DeliveryCredit::next_delivery_ms(const QueueSettings& settings) const {
+  if (credit_ >= cost_) return 0;
+  const std::int64_t rate = std::max<std::int64_t>(settings.rate, 1);
+  return at_ms_ + (cost_ - credit_ + rate - 1) / rate;
+}
+
 Bytes DeliveryCredit::text_after(std::size_t deliveries) const {
-  return "{\"credit\":" + std::to_string(credit_ - cost_ * static_cast<std::int64_t>(deliveries)) +
-         ",\"at_ms\":" + std::to_string(at_ms_) + "}";
+  // Where there is no rate nothing is owed to one that is set later.
+  const std::int64_t left =
+      std::max<std::int64_t>(credit_ - cost_ * static_cast<std::int64_t>(deliveries), 0);
+  return "{\"credit\":" + std::to_string(left) + ",\"at_ms\":" + std::to_string(at_ms_) + "}";
 }
 
 }  // namespace holdfast

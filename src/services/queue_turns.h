@@ -71,6 +71,8 @@ class DeliveryCredit {
   DeliveryCredit(const QueueSettings& settings, const std::optional<Entry>& turn, UnixMs now_ms);
 
   std::size_t deliveries() const;
+  /// When one can be made; not later than now if that is so.
+  UnixMs next_delivery_ms(const QueueSettings& settings) const;
   /// What the entry is when so many were made.
   Bytes text_after(std::size_t deliveries) const;
 

@@ -16,7 +16,9 @@ class QueueTest : public ServiceTest {
  protected:
   using Texts = std::vector<Bytes>;
 
-  Queue queue(View name = "q") { return Queue(database(), name, {.random = seeded_random(7)}); }
+  Queue queue(View name = "q") {
+    return Queue(database(), name, {.random = seeded_random(7), .clock = clock_pointer()});
+  }
   /// Receives up to `limit` jobs; their bodies.
   Texts texts(std::size_t limit = 100) {
     Texts texts;

@@ -25,6 +25,7 @@ class ServiceTest : public testing::TestWithParam<testing_support::Target> {
   const std::shared_ptr<Store>& store() { return store_; }
   Database database() { return store()->database("app"); }
   ManualClock& clock() { return *clock_; }
+  std::shared_ptr<Clock> clock_pointer() { return clock_; }
   void advance(std::chrono::milliseconds by) { clock_->advance(by); }
   /// The same store once more, as another process would open it; for targets that are shared.
   std::shared_ptr<Store> open() {
