@@ -87,16 +87,17 @@ class World {
       client.close_remote();
       std::make_shared<Connection<FuzzStream>>(loop, std::move(stream), "127.0.0.1")->start();
     }
+    const auto is_busy = [&] { return executor_->is_busy() || loop.answers_due > 0; };
     // An upload ends with what the client has sent; a stream of events ends when the client goes.
     loop.context.poll();
-    for (int turns = 0; executor_->is_busy() && (ends || turns < 200); ++turns) {
+    for (int turns = 0; is_busy() && (ends || turns < 200); ++turns) {
       std::this_thread::yield();
       loop.context.poll();
     }
     client.close();
     loop.context.poll();
     loop.abort();
-    while (executor_->is_busy()) {
+    while (is_busy()) {
       std::this_thread::yield();
       loop.context.poll();
     }

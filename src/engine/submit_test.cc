@@ -20,11 +20,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-Batch put(View key, View value = "v") { return {{}, {Write::put(key, value)}}; }
-Batch put_if_absent(View key) { return {{Check::absent(key)}, {Write::put(key, "v")}}; }
+Batch put_batch(View key, View value = "v") { return {{}, {Write::put(key, value)}}; }
+Batch put_if_absent_batch(View key) { return {{Check::absent(key)}, {Write::put(key, "v")}}; }
 
 /// What a submitted batch is told, however often.
-class Answer {
+class Reply {
  public:
   CommitDone done() const {
     return [state = state_](CommitResult result) {
@@ -78,22 +78,22 @@ class HeldRead {
 
 class SubmitTest : public testing::Test, public ScriptedWorld {
  protected:
-  Answer submit(Batch batch, milliseconds timeout = milliseconds(10'000), View name = "db") {
-    Answer answer;
+  Reply submit(Batch batch, milliseconds timeout = milliseconds(10'000), View name = "db") {
+    Reply answer;
     handle(name).submit(std::move(batch), answer.done(), in(timeout));
     return answer;
   }
   /// Makes the history of a database known.
   void know(View name = "db") { handle(name).put("known", ""); }
   /// A first call that is held back, so that what comes next waits for the next call.
-  Answer occupy(milliseconds timeout = milliseconds(10'000), View name = "db") {
+  Reply occupy(milliseconds timeout = milliseconds(10'000), View name = "db") {
     const std::size_t before = backend->calls().size();
     backend->hold();
-    Answer answer = submit(put("occupied"), timeout, name);
+    Reply answer = submit(put_batch("occupied"), timeout, name);
     backend->wait_for_calls(before + 1);
     return answer;
   }
-  void advance_until_answered(const Answer& answer) {
+  void advance_until_answered(const Reply& answer) {
     while (answer.is_unanswered()) {
       clock->advance(milliseconds(1));
       std::this_thread::yield();
@@ -103,7 +103,7 @@ class SubmitTest : public testing::Test, public ScriptedWorld {
 
 TEST_F(SubmitTest, ABatchIsCommittedAndItsOutcomeTold) {
   know();
-  const Answer answer = submit(put("k", "value"));
+  const Reply answer = submit(put_batch("k", "value"));
   EXPECT_EQ(answer.get().get().seq, 2u);
   EXPECT_EQ(handle().get("k").value().value, "value");
   EXPECT_EQ(answer.times(), 1);
@@ -116,37 +116,37 @@ TEST_F(SubmitTest, AFailedCheckIsAnOutcome) {
 
 TEST_F(SubmitTest, ChecksThatContradictEachOtherAreAnsweredWithoutACall) {
   know();
-  const Answer answer = submit({{Check::absent("k"), Check::has_version("k", 7)}, {Write::put("k", "")}});
+  const Reply answer = submit({{Check::absent("k"), Check::has_version("k", 7)}, {Write::put("k", "")}});
   EXPECT_EQ(answer.times(), 1);
   EXPECT_EQ(answer.get().get().failed_check, 1u);
   EXPECT_EQ(backend->calls().size(), 1u);
 }
 
 TEST_F(SubmitTest, ABatchThatIsNoneIsRefusedAtOnceAndNeverAnswered) {
-  const Answer answer;
-  EXPECT_THROW(handle().submit(put("!engine"), answer.done()), Error);
-  EXPECT_THROW(handle().submit(put(""), answer.done()), Error);
-  EXPECT_THROW(handle().submit(put("k", Bytes(limits::kValueBytes + 1, 'x')), answer.done()), Error);
+  const Reply answer;
+  EXPECT_THROW(handle().submit(put_batch("!engine"), answer.done()), Error);
+  EXPECT_THROW(handle().submit(put_batch(""), answer.done()), Error);
+  EXPECT_THROW(handle().submit(put_batch("k", Bytes(limits::kValueBytes + 1, 'x')), answer.done()), Error);
   engine->close();
   EXPECT_EQ(answer.times(), 0);
 }
 
 TEST_F(SubmitTest, TheFirstBatchesOfADatabaseAreReadForOnceAndNotByTheirCaller) {
   HeldRead read(*backend);
-  const Answer first = submit(put("a"));
-  const Answer second = submit(put("b"));
+  const Reply first = submit(put_batch("a"));
+  const Reply second = submit(put_batch("b"));
   read.wait_until_held();
-  const Answer third = submit(put("c"));
+  const Reply third = submit(put_batch("c"));
   EXPECT_TRUE(backend->calls().empty());
   read.release();
-  for (const Answer& answer : {first, second, third}) EXPECT_TRUE(answer.get().get().committed());
+  for (const Reply& answer : {first, second, third}) EXPECT_TRUE(answer.get().get().committed());
   EXPECT_EQ(backend->reads(), 1u);
 }
 
 TEST_F(SubmitTest, AFirstBatchWhoseReadHangsIsToldTimeoutAtItsDeadline) {
   HeldRead read(*backend);
-  const Answer late = submit(put("a"), milliseconds(50));
-  const Answer patient = submit(put("b"), milliseconds(60'000));
+  const Reply late = submit(put_batch("a"), milliseconds(50));
+  const Reply patient = submit(put_batch("b"), milliseconds(60'000));
   read.wait_until_held();
   clock->advance(milliseconds(51));
   EXPECT_EQ(late.get().error.value().code(), Code::timeout);
@@ -161,13 +161,13 @@ TEST_F(SubmitTest, FirstBatchesAreToldWhyTheirReadFailed) {
   backend->before_read = [&](const ReadRequest&) {
     if (failures++ == 0) throw Error(Code::unavailable, "cannot connect");
   };
-  EXPECT_EQ(submit(put("a")).get().error.value().code(), Code::unavailable);
-  EXPECT_TRUE(submit(put("a")).get().get().committed());
+  EXPECT_EQ(submit(put_batch("a")).get().error.value().code(), Code::unavailable);
+  EXPECT_TRUE(submit(put_batch("a")).get().get().committed());
 }
 
 TEST_F(SubmitTest, CloseTellsFirstBatchesThatTheStoreIsClosed) {
   HeldRead read(*backend);
-  const Answer answer = submit(put("a"));
+  const Reply answer = submit(put_batch("a"));
   read.wait_until_held();
   std::thread closer([this] { engine->close(); });
   EXPECT_EQ(answer.get().error.value().code(), Code::closed);
@@ -180,21 +180,21 @@ TEST_F(SubmitTest, AFirstBatchMayCheckAVersionOfAHistoryThatIsThere) {
   group.database = "db";
   group.session = {1, 2};
   group.number = 1;
-  group.batches = {put("k")};
+  group.batches = {put_batch("k")};
   backend->inner().commit({&group, 1});
   ASSERT_FALSE(group.error);
-  const Answer with_version = submit({{Check::has_version("k", 1)}, {Write::put("k", "2")}});
+  const Reply with_version = submit({{Check::has_version("k", 1)}, {Write::put("k", "2")}});
   EXPECT_EQ(with_version.get().get().seq, 2u);
   EXPECT_EQ(handle().get("k").value().value, "2");
 }
 
 TEST_F(SubmitTest, WhatIsSubmittedDuringACallSharesTheNext) {
   know();
-  const Answer first = occupy();
-  std::vector<Answer> others;
-  for (int i = 0; i < 20; ++i) others.push_back(submit(put("k" + std::to_string(i))));
+  const Reply first = occupy();
+  std::vector<Reply> others;
+  for (int i = 0; i < 20; ++i) others.push_back(submit(put_batch("k" + std::to_string(i))));
   backend->release();
-  for (const Answer& other : others) EXPECT_TRUE(other.get().get().committed());
+  for (const Reply& other : others) EXPECT_TRUE(other.get().get().committed());
   const auto calls = backend->calls();
   ASSERT_EQ(calls.size(), 3u);
   EXPECT_EQ(calls[2][0].batches, 20u);
@@ -202,8 +202,8 @@ TEST_F(SubmitTest, WhatIsSubmittedDuringACallSharesTheNext) {
 
 TEST_F(SubmitTest, SharesCallsWithBlockedCallers) {
   know();
-  const Answer first = occupy();
-  const Answer submitted = submit(put("a"));
+  const Reply first = occupy();
+  const Reply submitted = submit(put_batch("a"));
   Seq seq = 0;
   std::thread caller([&] { seq = handle().put("b", ""); });
   wait_for_queued(2);
@@ -219,7 +219,7 @@ TEST_F(SubmitTest, ABlockedCallerInACallIsJoinedByWhatIsSubmittedMeanwhile) {
   backend->hold();
   std::thread caller([&] { handle().put("a", ""); });
   backend->wait_for_calls(2);
-  const Answer submitted = submit(put("b"));
+  const Reply submitted = submit(put_batch("b"));
   EXPECT_TRUE(submitted.is_unanswered());
   backend->release();
   caller.join();
@@ -230,7 +230,7 @@ TEST_F(SubmitTest, ManyThreadsOfBothKindsLoseNothing) {
   constexpr int kThreads = 8;
   constexpr int kEach = 300;
   std::atomic<int> told = 0;
-  std::vector<Answer> last(kThreads);
+  std::vector<Reply> last(kThreads);
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
@@ -241,14 +241,15 @@ TEST_F(SubmitTest, ManyThreadsOfBothKindsLoseNothing) {
           db.put(key, "");
           ++told;
         } else {
-          db.submit(put(key), [&](const CommitResult& result) { told += result.get().committed() ? 1 : 0; });
+          db.submit(put_batch(key),
+                    [&](const CommitResult& result) { told += result.get().committed() ? 1 : 0; });
         }
       }
-      db.submit(put("last" + std::to_string(t)), last[static_cast<std::size_t>(t)].done());
+      db.submit(put_batch("last" + std::to_string(t)), last[static_cast<std::size_t>(t)].done());
     });
   }
   for (std::thread& thread : threads) thread.join();
-  for (const Answer& answer : last) EXPECT_TRUE(answer.get().get().committed());
+  for (const Reply& answer : last) EXPECT_TRUE(answer.get().get().committed());
   std::size_t entries = 0;
   for (int i = 0; i < 3; ++i) {
     // A commit that was submitted before this one may still be told after it; it is there already or soon.
@@ -263,9 +264,9 @@ TEST_F(SubmitTest, ManyThreadsOfBothKindsLoseNothing) {
 TEST_F(SubmitTest, ManyMayBeSubmittedFromWithinAnAnswer) {
   know();
   constexpr int kCount = 200;
-  Answer last;
+  Reply last;
   std::function<void(int)> next = [&](int number) {
-    handle().submit(put("k" + std::to_string(number)), [&, number](CommitResult result) {
+    handle().submit(put_batch("k" + std::to_string(number)), [&, number](CommitResult result) {
       if (number < kCount) return next(number + 1);
       last.done()(std::move(result));
     });
@@ -277,32 +278,32 @@ TEST_F(SubmitTest, ManyMayBeSubmittedFromWithinAnAnswer) {
 
 TEST_F(SubmitTest, TooMuchAtOnceIsRefused) {
   know();
-  const Answer first = occupy();
+  const Reply first = occupy();
   const Bytes value(limits::kValueBytes, 'x');
-  std::vector<Answer> others;
+  std::vector<Reply> others;
   for (std::size_t i = 0; i < limits::kSubmittedBytes / limits::kValueBytes - 1; ++i) {
-    others.push_back(submit(put("k", value)));
+    others.push_back(submit(put_batch("k", value)));
   }
-  const Answer refused;
+  const Reply refused;
   try {
-    handle().submit(put("k", value), refused.done());
+    handle().submit(put_batch("k", value), refused.done());
     FAIL() << "256 MiB are under way";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::unavailable);
     EXPECT_EQ(error.retry(), Retry::backoff);
   }
   backend->release();
-  for (const Answer& other : others) EXPECT_TRUE(other.get().get().committed());
+  for (const Reply& other : others) EXPECT_TRUE(other.get().get().committed());
   EXPECT_EQ(refused.times(), 0);
-  EXPECT_TRUE(submit(put("k", value)).get().get().committed()) << "there is room again";
+  EXPECT_TRUE(submit(put_batch("k", value)).get().get().committed()) << "there is room again";
 }
 
 // ---- Deadlines
 
 TEST_F(SubmitTest, ABatchThatWasNotSentIsToldTimeoutAtItsDeadlineWhileACallHangs) {
   know();
-  const Answer first = occupy(milliseconds(60'000));
-  const Answer late = submit(put("late"), milliseconds(50));
+  const Reply first = occupy(milliseconds(60'000));
+  const Reply late = submit(put_batch("late"), milliseconds(50));
   clock->advance(milliseconds(51));
   const CommitResult result = late.get();
   ASSERT_TRUE(result.error);
@@ -316,22 +317,22 @@ TEST_F(SubmitTest, ABatchThatWasNotSentIsToldTimeoutAtItsDeadlineWhileACallHangs
 
 TEST_F(SubmitTest, ABatchThatWasSentIsToldAnUnknownOutcomeAtItsDeadlineWhileItsCallHangs) {
   know();
-  const Answer late = occupy(milliseconds(50));
+  const Reply late = occupy(milliseconds(50));
   clock->advance(milliseconds(51));
   const CommitResult result = late.get();
   ASSERT_TRUE(result.error);
   EXPECT_EQ(result.error->code(), Code::timeout);
   EXPECT_EQ(result.error->retry(), Retry::unknown_outcome);
   backend->release();
-  EXPECT_TRUE(submit(put("next")).get().get().committed());
+  EXPECT_TRUE(submit(put_batch("next")).get().get().committed());
   EXPECT_EQ(late.times(), 1);
 }
 
 TEST_F(SubmitTest, ADeadlineBeforeThatOfEarlierBatchesIsKeptToo) {
   know();
-  const Answer first = occupy(milliseconds(60'000));
-  const Answer second = submit(put("a"), milliseconds(30'000));
-  const Answer third = submit(put("b"), milliseconds(10));
+  const Reply first = occupy(milliseconds(60'000));
+  const Reply second = submit(put_batch("a"), milliseconds(30'000));
+  const Reply third = submit(put_batch("b"), milliseconds(10));
   clock->advance(milliseconds(11));
   EXPECT_EQ(third.get().error.value().code(), Code::timeout);
   EXPECT_TRUE(second.is_unanswered());
@@ -346,7 +347,7 @@ TEST_F(SubmitTest, ADeadlineBeforeThatOfEarlierBatchesIsKeptToo) {
 TEST_F(SubmitTest, ALostAnswerIsAskedForAgainUnderTheSameNumber) {
   know();
   backend->script(lose_answer);
-  const Answer answer = submit(put_if_absent("k"));
+  const Reply answer = submit(put_if_absent_batch("k"));
   EXPECT_EQ(answer.get().get().seq, 2u) << "applied once, by the first copy";
   const auto calls = backend->calls();
   ASSERT_EQ(calls.size(), 3u);
@@ -358,10 +359,10 @@ TEST_F(SubmitTest, WhileOneDatabaseIsUnresolvedOthersOfTheLaneCommit) {
   know("a");
   know("b");
   for (int i = 0; i < 2; ++i) backend->script(lose_request);
-  const Answer stuck = submit(put("k"), milliseconds(10'000), "a");
+  const Reply stuck = submit(put_batch("k"), milliseconds(10'000), "a");
   backend->wait_for_calls(4);
   // The third attempt waits for the clock; meanwhile:
-  EXPECT_TRUE(submit(put("k"), milliseconds(10'000), "b").get().get().committed());
+  EXPECT_TRUE(submit(put_batch("k"), milliseconds(10'000), "b").get().get().committed());
   EXPECT_TRUE(stuck.is_unanswered());
   advance_until_answered(stuck);
   EXPECT_TRUE(stuck.get().get().committed());
@@ -370,15 +371,15 @@ TEST_F(SubmitTest, WhileOneDatabaseIsUnresolvedOthersOfTheLaneCommit) {
 TEST_F(SubmitTest, AnErrorOfTheBackendIsTold) {
   know();
   backend->script(fail_with(Error(Code::unavailable, "frozen")));
-  EXPECT_EQ(submit(put("k")).get().error.value().code(), Code::unavailable);
+  EXPECT_EQ(submit(put_batch("k")).get().error.value().code(), Code::unavailable);
 }
 
 // ---- Closing
 
 TEST_F(SubmitTest, CloseTellsWhatWasNotSentThatTheStoreIsClosedAndWaitsForTheCallInFlight) {
   know();
-  const Answer in_flight = occupy();
-  const Answer waiting = submit(put("k"));
+  const Reply in_flight = occupy();
+  const Reply waiting = submit(put_batch("k"));
   std::thread closer([this] { engine->close(); });
   const CommitResult refused = waiting.get();
   EXPECT_EQ(refused.error.value().code(), Code::closed);
@@ -392,7 +393,7 @@ TEST_F(SubmitTest, CloseTellsWhatWasNotSentThatTheStoreIsClosedAndWaitsForTheCal
 TEST_F(SubmitTest, CloseTellsABatchOfAnUnresolvedGroupThatItsOutcomeIsUnknown) {
   know();
   for (int i = 0; i < 2; ++i) backend->script(lose_request);
-  const Answer stuck = submit(put("k"));
+  const Reply stuck = submit(put_batch("k"));
   backend->wait_for_calls(3);
   engine->close();
   EXPECT_EQ(stuck.times(), 1);
@@ -402,25 +403,25 @@ TEST_F(SubmitTest, CloseTellsABatchOfAnUnresolvedGroupThatItsOutcomeIsUnknown) {
 TEST_F(SubmitTest, AfterCloseItIsRefused) {
   Database db = handle();
   engine->close();
-  const Answer answer;
-  EXPECT_THROW(db.submit(put("k"), answer.done()), Error);
+  const Reply answer;
+  EXPECT_THROW(db.submit(put_batch("k"), answer.done()), Error);
   EXPECT_EQ(answer.times(), 0);
 }
 
 TEST_F(SubmitTest, ALaneThatHadNothingToDoForLongTakesUpItsWorkAgain) {
   know();
-  EXPECT_TRUE(submit(put("a")).get().get().committed());
+  EXPECT_TRUE(submit(put_batch("a")).get().get().committed());
   for (int i = 0; i < 50; ++i) {
     clock->advance(milliseconds(1'000));
     std::this_thread::yield();
   }
-  EXPECT_TRUE(submit(put("b")).get().get().committed());
+  EXPECT_TRUE(submit(put_batch("b")).get().get().committed());
 }
 
 TEST_F(SubmitTest, ADatabaseNeedsNoHandleWhileItsBatchIsUnderWay) {
   know("gone");
-  const Answer first = occupy(milliseconds(10'000), "gone");
-  const Answer answer = submit(put("k"), milliseconds(10'000), "gone");
+  const Reply first = occupy(milliseconds(10'000), "gone");
+  const Reply answer = submit(put_batch("k"), milliseconds(10'000), "gone");
   for (int i = 0; i < 1'100; ++i) handle("other" + std::to_string(i));
   backend->release();
   EXPECT_TRUE(answer.get().get().committed());
