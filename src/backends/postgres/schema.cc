@@ -13,7 +13,8 @@ namespace {
 
 // Keys are bytea, which compares as unsigned bytes. Entries have no index by version: it was measured to be
 // the main cost, and the commits, append-only rows that are head, change log and session record in one,
-// replace it. Nothing refers to `database` by a foreign key: the rows of a dropped database are freed in
+// replace it. They are never analysed: plans do not need it, and the snapshot of an ANALYZE keeps tens of thousands
+// of dead rows of a busy table from being reused. Nothing refers to `database` by a foreign key: the rows of a dropped database are freed in
 // steps.
 constexpr const char* kTables = R"sql(
 CREATE TABLE {s}.layout(version integer NOT NULL);
@@ -35,7 +36,8 @@ CREATE TABLE {s}.entry(
   expires bigint,
   value bytea NOT NULL,
   PRIMARY KEY(db, key)
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1,
+        autovacuum_analyze_threshold = 2000000000);
 ALTER TABLE {s}.entry ALTER key SET STORAGE PLAIN, ALTER value SET STORAGE EXTERNAL;
 CREATE INDEX entry_expiry ON {s}.entry(expires, db, key) WHERE expires IS NOT NULL;
 CREATE TABLE {s}.session(
@@ -59,7 +61,8 @@ CREATE TABLE {s}.commits(
   ranks integer[],
   log_rows bigint NOT NULL,
   PRIMARY KEY(db, last_seq, ordinal)
-) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 1);
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 1,
+        autovacuum_analyze_threshold = 2000000000);
 ALTER TABLE {s}.commits ALTER keys SET STORAGE EXTERNAL, ALTER ranks SET STORAGE EXTERNAL;
 CREATE INDEX commits_session ON {s}.commits(db, session, ordinal) WHERE session IS NOT NULL;
 
@@ -107,10 +110,12 @@ CREATE FUNCTION {s}.commit_group(
   OUT last_applied integer, OUT last_outcomes integer[], OUT last_import boolean
 ) LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off SET jit = off AS $body$
+SET enable_bitmapscan = off AS $body$
 #variable_conflict use_column
 DECLARE
   h record;
+  g record;
+  r record;
   t bigint;
   importing boolean;
   failed_batches integer[];
@@ -143,20 +148,15 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
 
-  SELECT d.id, d.history, d.floor, d.lineage, d.fence, d.token, d.fence_detail,
-         g.last_seq AS seq, g.ordinal, g.time, g.log_rows, o.id AS session_id, r.number, r.hash,
-         r.history AS r_history, r.last_seq AS r_seq, r.applied AS r_applied, r.outcomes AS r_outcomes
-  INTO h
-  FROM {s}.database d
-  LEFT JOIN LATERAL (SELECT * FROM {s}.commits c WHERE c.db = d.id
-                     ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g ON true
-  LEFT JOIN {s}.session o ON o.db = d.id AND o.session = p_session
-  LEFT JOIN LATERAL (SELECT * FROM {s}.commits c WHERE c.db = d.id AND c.session = o.id
-                     ORDER BY c.ordinal DESC LIMIT 1) r ON true
-  WHERE d.name = p_name;
+  -- Three queries of one table each start in half the time of one query of four.
+  SELECT d.id, d.history, d.floor, d.lineage, d.fence, d.token, d.fence_detail INTO h
+  FROM {s}.database d WHERE d.name = p_name;
+  SELECT c.last_seq, c.ordinal, c.time, c.log_rows, c.session, c.number, c.hash, c.history, c.applied, c.outcomes INTO g
+  FROM {s}.commits c WHERE c.db = h.id ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1;
+  SELECT o.id INTO session_id FROM {s}.session o WHERE o.db = h.id AND o.session = p_session;
   db_id := h.id;
-  seq := coalesce(h.seq, 0);
-  head_time := coalesce(h.time, 0);
+  seq := coalesce(g.last_seq, 0);
+  head_time := coalesce(g.time, 0);
   floor := coalesce(h.floor, 0);
   fence := coalesce(h.fence, 0);
   token := coalesce(h.token, 0);
@@ -167,16 +167,24 @@ BEGIN
     UPDATE {s}.database SET history = commit_group.history, lineage = p_lineage WHERE id = db_id;
   END IF;
 
-  IF h.number IS NOT NULL AND p_number <= h.number THEN
-    last_number := h.number;
-    last_hash := h.hash;
-    last_history := h.r_history;
-    last_seq := h.r_seq;
-    last_applied := h.r_applied;
-    last_outcomes := h.r_outcomes;
-    last_import := h.r_history = 0;
-    status := CASE WHEN p_number = h.number AND p_hash = h.hash THEN 3 ELSE 2 END;
-    RETURN;
+  IF session_id IS NOT NULL THEN
+    IF session_id = g.session THEN
+      r := g;
+    ELSE
+      SELECT c.last_seq, c.ordinal, c.time, c.log_rows, c.session, c.number, c.hash, c.history, c.applied, c.outcomes
+      INTO r FROM {s}.commits c WHERE c.db = h.id AND c.session = session_id ORDER BY c.ordinal DESC LIMIT 1;
+    END IF;
+    IF p_number <= r.number THEN
+      last_number := r.number;
+      last_hash := r.hash;
+      last_history := r.history;
+      last_seq := r.last_seq;
+      last_applied := r.applied;
+      last_outcomes := r.outcomes;
+      last_import := r.history = 0;
+      status := CASE WHEN p_number = r.number AND p_hash = r.hash THEN 3 ELSE 2 END;
+      RETURN;
+    END IF;
   END IF;
   importing := fence = 3;
   t := greatest(p_now, head_time);
@@ -310,7 +318,6 @@ constexpr const char* kCommitTail = R"sql(
     END IF;
   END IF;
 
-  session_id := h.session_id;
   IF session_id IS NULL THEN
     INSERT INTO {s}.session(db, session) VALUES (db_id, p_session) RETURNING id INTO session_id;
     PERFORM {s}.evict_sessions(db_id, session_id, t);
@@ -324,9 +331,9 @@ constexpr const char* kCommitTail = R"sql(
   head_time := t;
   INSERT INTO {s}.commits(db, last_seq, ordinal, applied, time, session, number, hash, history, outcomes, keys,
                           ranks, log_rows)
-  VALUES (db_id, seq, coalesce(h.ordinal, 0) + 1, CASE WHEN importing THEN 0 ELSE applied END, t, session_id,
+  VALUES (db_id, seq, coalesce(g.ordinal, 0) + 1, CASE WHEN importing THEN 0 ELSE applied END, t, session_id,
           p_number, p_hash, history, commit_group.outcomes, log_keys, log_ranks,
-          coalesce(h.log_rows, 0) + coalesce(cardinality(log_keys), 0));
+          coalesce(g.log_rows, 0) + coalesce(cardinality(log_keys), 0));
 END
 $body$;
 )sql";
@@ -431,7 +438,7 @@ std::string failing_key_checks(const std::string& db, const std::string& time, c
 std::string first_layout() {
   std::string text =
       std::string(kTables) + kSessions + kCommitHead +
-      failing_checks("db_id", "t", "floor", "coalesce(h.log_rows, 0)", "c_batch, c_no, c_key, c_version",
+      failing_checks("db_id", "t", "floor", "coalesce(g.log_rows, 0)", "c_batch, c_no, c_key, c_version",
                      "u_batch, u_no, u_begin, u_end, u_since, u_time") +
       kCommitTail + kTrim;
   text = replaced(text, "{key_checks}", failing_key_checks("db_id", "t", "c_batch, c_no, c_key, c_version"));
