@@ -19,10 +19,22 @@ SeenKey seen(View key, const std::optional<Entry>& entry) {
   return entry ? SeenKey{Bytes(key), entry->version, entry->value} : SeenKey{Bytes(key), 0, {}};
 }
 
+/// The answer of a call, however often it cannot be had.
+template <class Call>
+auto patiently(const Call& call) {
+  for (int i = 1;; ++i) {
+    try {
+      return call();
+    } catch (const Error& error) {
+      if (error.code() != Code::unavailable || i == 100) throw;
+    }
+  }
+}
+
 class Worker {
  public:
-  Worker(Store& store, std::uint64_t seed)
-      : database_(store.database("history")), random_(seeded_random(seed)) {}
+  Worker(Store& store, View database, std::uint64_t seed)
+      : database_(store.database(database)), random_(seeded_random(seed)) {}
 
   void step() {
     switch (below(10)) {
@@ -49,7 +61,7 @@ class Worker {
   Seq put_end() {
     Operation operation = begin();
     operation.batch.writes.push_back(Write::put("key/1-end", value()));
-    const Outcome outcome = database_.commit(operation.batch);
+    const Outcome outcome = patiently([&] { return database_.commit(operation.batch); });
     end_commit(std::move(operation), outcome);
     return outcome.seq;
   }
@@ -97,7 +109,7 @@ class Worker {
   void transact() {
     Operation operation = begin();
     std::optional<Operation> running;
-    database_.transact([&](Transaction& transaction) {
+    const Position committed = database_.transact([&](Transaction& transaction) {
       if (running) end_attempt(std::move(*running));
       running = begin();
       running->kind = Operation::Kind::attempt;
@@ -128,7 +140,6 @@ class Worker {
           running->batch.writes.push_back(Write::put(at, to));
         }
       }
-      // Its seq is told by the key that the commit stamps.
       const Bytes mark = value();
       transaction.put_stamped("log/", "-" + mark, mark);
       running->batch.writes.push_back(Write::put_stamped("log/", "-" + mark, mark));
@@ -138,29 +149,12 @@ class Worker {
     operation.batch = std::move(running->batch);
     operation.kind = Operation::Kind::commit;
     operation.ended_ns = now_ns();
-    operation.seq = seq_of(operation.batch.writes.back());
+    operation.seq = committed.seq;
     history_.operations.push_back(std::move(operation));
   }
 
   void end_attempt(Operation attempt) {
     if (attempt.at) end(std::move(attempt));
-  }
-
-  /// Finds the seq of a commit by the key that it stamped: transact() does not tell it.
-  Seq seq_of(const Write& stamped) const {
-    const Bytes& suffix = stamped.suffix;
-    Range range = Range::prefix(stamped.key);
-    for (;;) {
-      const Page page = database_.scan(range, {.limit = 200, .reverse = true, .keys_only = true});
-      for (const Entry& entry : page.entries) {
-        if (entry.key.size() > suffix.size() &&
-            entry.key.compare(entry.key.size() - suffix.size(), suffix.size(), suffix) == 0) {
-          return entry.version;
-        }
-      }
-      if (!page.more) throw Error(Code::internal, "a committed stamp is not there");
-      range.end = page.entries.back().key;
-    }
   }
 
   void put() {
@@ -237,28 +231,39 @@ class Worker {
 /// Watches until it is told that `last` is the last commit.
 class Watcher {
  public:
-  Watcher(Store& store, const Range& range) : database_(store.database("history")), log_{range, 0, {}} {
-    const Position since = database_.position();
+  Watcher(Store& store, View database, const Range& range)
+      : database_(store.database(database)), log_{range, 0, {}} {
+    const Position since = patiently([this] { return database_.position(); });
     log_.since = since.seq;
     watch_.emplace(database_.watch(range, since));
     thread_ = std::thread([this] { follow(); });
   }
 
+  ~Watcher() { stop(); }
+  Watcher(const Watcher&) = delete;
+  Watcher& operator=(const Watcher&) = delete;
+
   WatchLog finish(Seq last) {
     last_ = last;
-    watch_->cancel();
-    thread_.join();
+    stop();
     return std::move(log_);
   }
 
  private:
+  void stop() {
+    watch_->cancel();
+    if (thread_.joinable()) thread_.join();
+  }
+
   void follow() {
     while (const auto hint = watch_->next(std::chrono::steady_clock::now() + std::chrono::minutes(5))) {
       log_.told.push_back({hint->keys, hint->everything, hint->through.seq});
       through_ = hint->through;
     }
     // What was still on its way when the watch was cancelled: another one takes over where it ended.
-    Position from = through_.history == 0 ? Position{database_.position().history, log_.since} : through_;
+    Position from = through_.history == 0
+                        ? Position{patiently([this] { return database_.position(); }).history, log_.since}
+                        : through_;
     Watch rest = database_.watch(log_.range, from);
     while (from.seq < last_) {
       const auto hint = rest.next(std::chrono::steady_clock::now() + std::chrono::seconds(30));
@@ -284,16 +289,23 @@ History run(Store& store, const Workload& workload) {
   std::vector<std::unique_ptr<Watcher>> watchers;
   // The first is told of everything, the others of parts.
   for (std::size_t i = 0; i < workload.watches; ++i) {
-    watchers.push_back(std::make_unique<Watcher>(store, i == 0 ? Range::all() : Range::prefix("key/1")));
+    watchers.push_back(
+        std::make_unique<Watcher>(store, workload.database, i == 0 ? Range::all() : Range::prefix("key/1")));
   }
   std::mutex mutex;
   std::exception_ptr failure;
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < workload.threads; ++i) {
-    workers.push_back(std::make_unique<Worker>(store, workload.seed * 1'000 + i));
+    workers.push_back(std::make_unique<Worker>(store, workload.database, workload.seed * 1'000 + i));
     threads.emplace_back([&, worker = workers.back().get()] {
       try {
-        for (std::size_t n = 0; n < each; ++n) worker->step();
+        for (std::size_t n = 0; n < each; ++n) {
+          try {
+            worker->step();
+          } catch (const Error& error) {
+            if (error.code() != Code::unavailable || !workload.may_be_unavailable) throw;
+          }
+        }
       } catch (...) {
         const std::lock_guard lock(mutex);
         failure = std::current_exception();
@@ -307,7 +319,7 @@ History run(Store& store, const Workload& workload) {
   for (const auto& worker : workers) history.append(worker->take());
   if (watchers.empty()) return history;
   // The last commit lies in every watched range, so that every watch has a hint to end on.
-  Worker last(store, workload.seed);
+  Worker last(store, workload.database, workload.seed);
   const Seq seq = last.put_end();
   history.append(last.take());
   for (const auto& watcher : watchers) history.watches.push_back(watcher->finish(seq));

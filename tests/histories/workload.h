@@ -6,6 +6,7 @@
 
 #include "histories/history.h"
 #include "holdfast/store.h"
+#include "holdfast/types.h"
 
 namespace holdfast::histories {
 
@@ -14,6 +15,10 @@ struct Workload {
   std::size_t threads = 8;
   std::size_t operations = 10'000;  ///< of all threads together
   std::size_t watches = 2;
+  Bytes database = "history";  ///< must be empty
+  /// Whether operations may end in `unavailable`: they did nothing then and are left out of the history,
+  /// which shows it if they did.
+  bool may_be_unavailable = false;
 };
 
 /// Runs it to the end. Commits whose outcome stays unknown have no place in a history that is checked: they
