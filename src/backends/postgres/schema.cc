@@ -13,9 +13,9 @@ namespace {
 
 // Keys are bytea, which compares as unsigned bytes. Entries have no index by version: it was measured to be
 // the main cost, and the commits, append-only rows that are head, change log and session record in one,
-// replace it. They are never analysed: plans do not need it, and the snapshot of an ANALYZE keeps tens of thousands
-// of dead rows of a busy table from being reused. Nothing refers to `database` by a foreign key: the rows of a dropped database are freed in
-// steps.
+// replace it. They are never analysed: plans do not need it, and the snapshot of an ANALYZE keeps tens of
+// thousands of dead rows of a busy table from being reused. Nothing refers to `database` by a foreign key:
+// the rows of a dropped database are freed in steps.
 constexpr const char* kTables = R"sql(
 CREATE TABLE {s}.layout(version integer NOT NULL);
 CREATE TABLE {s}.database(
