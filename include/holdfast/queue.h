@@ -212,7 +212,7 @@ struct QueueOptions {
 
 class Queue {
  public:
-  Queue(Database database, View name, QueueOptions options = {});
+  Queue(Database database, View name, const QueueOptions& options = {});
 
   const Bytes& name() const;
 

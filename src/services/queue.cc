@@ -211,7 +211,7 @@ const char* name(JobState state) {
   return "unknown";
 }
 
-Queue::Queue(Database database, View name, QueueOptions options)
+Queue::Queue(Database database, View name, const QueueOptions& options)
     : impl_(std::make_shared<Impl>(std::move(database), name, options)) {}
 
 const Bytes& Queue::name() const { return impl_->name; }

@@ -60,27 +60,33 @@ void CheckpointLoader::load(const CheckpointReader::Block& block) {
       footer_->entries = decoder.get_number();
       continue;
     }
-    if (!database_) {
-      decoder.reject();
-    } else if (item == BlockItem::head) {
-      const Head head = decode_head(decoder);
-      const std::uint64_t sequence = decoder.get_number();
-      if (decoder.ok()) database_->set_head(head, sequence);
-    } else if (item == BlockItem::session) {
-      SessionRecord record;
-      const SessionId id = decode_session(decoder, record);
-      if (decoder.ok()) database_->load_session(id) = std::move(record);
-    } else if (item == BlockItem::log_row) {
-      const Seq seq = decoder.get_number();
-      const View key = decoder.get_bytes();
-      if (decoder.ok()) database_->load_log_row(seq, key);
-    } else if (item == BlockItem::entry) {
-      load_entry(decoder, block);
+    if (database_) {
+      load_item(decoder, item, block);
     } else {
       decoder.reject();
     }
   }
   if (!decoder.ok()) throw Error(Code::corruption, "a block is malformed");
+}
+
+void CheckpointLoader::load_item(Decoder& decoder, BlockItem item, const CheckpointReader::Block& block) {
+  if (item == BlockItem::head) {
+    const Head head = decode_head(decoder);
+    const std::uint64_t sequence = decoder.get_number();
+    if (decoder.ok()) database_->set_head(head, sequence);
+  } else if (item == BlockItem::session) {
+    SessionRecord record;
+    const SessionId id = decode_session(decoder, record);
+    if (decoder.ok()) database_->load_session(id) = std::move(record);
+  } else if (item == BlockItem::log_row) {
+    const Seq seq = decoder.get_number();
+    const View key = decoder.get_bytes();
+    if (decoder.ok()) database_->load_log_row(seq, key);
+  } else if (item == BlockItem::entry) {
+    load_entry(decoder, block);
+  } else {
+    decoder.reject();
+  }
 }
 
 void CheckpointLoader::load_entry(Decoder& decoder, const CheckpointReader::Block& block) {

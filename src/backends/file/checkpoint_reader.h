@@ -53,6 +53,8 @@ class CheckpointLoader {
   const Database* latest() const { return database_.get(); }
 
  private:
+  /// Of the database that is being loaded.
+  void load_item(Decoder& decoder, BlockItem item, const CheckpointReader::Block& block);
   void load_entry(Decoder& decoder, const CheckpointReader::Block& block);
 
   Contents& contents_;

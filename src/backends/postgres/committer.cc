@@ -178,7 +178,8 @@ bool Committer::commit(std::span<Group> groups) {
       if (pending.size() > 1) {
         commit_alone(pending, deadline, has_written);
       } else {
-        pending.front()->error = pending.front()->retry ? error.with_unknown_outcome() : Error(error);
+        const Error& plain = error;
+        pending.front()->error = pending.front()->retry ? plain.with_unknown_outcome() : plain;
       }
       pending.clear();
     } catch (const Error& error) {
