@@ -225,7 +225,9 @@ class Queue {
   /// All of them in one commit, in their order; at most limits::kQueueBatch.
   std::vector<Sent> send_many(std::span<const NewJob> jobs);
   /// False if a job has the unique key already. There is a job only if the transaction commits; jobs of one
-  /// transaction keep their order. Never conflicts unless it has an ordering key or a unique key.
+  /// transaction keep their order. Never conflicts unless it has an ordering key or a unique key. A
+  /// transaction that also ends a job of the same ordering key, by complete(), cancel() or a fail() that is
+  /// the last, ends that one before it sends; the other way round those throw invalid_argument.
   bool send(Transaction& transaction, const Payload& body, const SendOptions& options = {}) const;
 
   // ---- Workers

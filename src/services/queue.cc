@@ -14,7 +14,8 @@
 //     settings                  JSON (queue_record.h); none: the defaults
 //     paused                    empty: nothing is delivered
 //     turn                      what the last claim that went by a limit has left: {"credit":n,"at_ms":n}
-//     place                     the place of the newest job that was sent within a caller's transaction
+//     place                     of the newest job that a caller's transaction has sent, and "/<hash>" of each
+//                               ordering key that it has sent a job of; read by that transaction alone
 // A send is a stamped put without a check. A claim moves the entry of a job from ready/ to leased/ under
 // the condition that it has not changed, and a completion removes it there under the same condition, so each
 // way through this table conflicts with those that want the same job, and with nothing else.
@@ -151,12 +152,16 @@ void validate_wait(milliseconds wait, const char* what) {
   throw Error(Code::invalid_argument, Bytes(what) + " is 0 to a year");
 }
 
+/// Whose transaction it is: nobody else knows what a caller's has sent before.
+enum class Transactor : std::uint8_t { queue, caller };
+
 /// Removes a job that is done. The entry was read, or is required.
 void finish(Transaction& transaction, const QueueKeys& keys, const PayloadCodec& codec, const JobLease& lease,
-            const LeaseToken& token, const std::optional<Payload>& result) {
+            const LeaseToken& token, const std::optional<Payload>& result, Transactor transactor) {
   QueueMoves moves(transaction, keys);
   const Entry entry = moves.leased(lease, token);
   JobRecord record = JobRecord::parse(entry.value);
+  if (transactor == Transactor::caller) moves.refuse_if_sent_behind(record);
   moves.take(entry);
   const QueueSettings settings = moves.settings();
   if (settings.keep_completed.count() > 0) {
@@ -257,17 +262,13 @@ std::vector<Sent> Queue::send_many(std::span<const NewJob> jobs) {
 
 bool Queue::send(Transaction& transaction, const Payload& body, const SendOptions& options) const {
   validate_options(options);
-  // The place behind what this transaction has sent before, which its own put says: that one has no version.
-  // What others have put does not matter, so nothing is checked.
-  const Bytes key = impl_->keys.place();
-  const Page page = transaction.scan({key, key + '\0'}, {.limit = 1, .snapshot = true});
-  const bool is_own = !page.entries.empty() && page.entries.front().version == 0;
-  std::uint32_t place = 0;
-  if (is_own) place = static_cast<std::uint32_t>(segment_number(page.entries.front().value)) + 1;
+  QueueMoves moves(transaction, impl_->keys);
+  const Bytes sent_before = moves.sent_before();
+  const std::uint32_t place = QueueMoves::place_behind(sent_before);
   const NewJob job{body, options};
   const StoredPayload stored = PayloadCodec(impl_->database).store(body);
   if (!send_at(transaction, impl_->keys, job, stored, place).is_new) return false;
-  transaction.put(key, number_segment(place));
+  moves.note_sent(sent_before, options.ordering_key);
   return true;
 }
 
@@ -309,7 +310,7 @@ void Queue::complete(const JobLease& lease, const std::optional<Payload>& result
     return;
   }
   impl_->database.transact([&](Transaction& transaction) {
-    finish(transaction, impl_->keys, PayloadCodec(impl_->database), lease, token, result);
+    finish(transaction, impl_->keys, PayloadCodec(impl_->database), lease, token, result, Transactor::queue);
   });
 }
 
@@ -317,7 +318,7 @@ void Queue::complete(Transaction& transaction, const JobLease& lease,
                      const std::optional<Payload>& result) const {
   validate_job_id(lease.id);
   finish(transaction, impl_->keys, PayloadCodec(impl_->database), lease, LeaseToken::parse(lease.token),
-         result);
+         result, Transactor::caller);
 }
 
 std::vector<bool> Queue::complete_many(std::span<const JobLease> leases) {
@@ -338,7 +339,7 @@ std::vector<bool> Queue::complete_many(std::span<const JobLease> leases) {
     completed.assign(leases.size(), false);
     for (std::size_t i = 0; i < leases.size(); ++i) {
       try {
-        finish(transaction, impl_->keys, codec, leases[i], tokens[i], std::nullopt);
+        finish(transaction, impl_->keys, codec, leases[i], tokens[i], std::nullopt, Transactor::queue);
         completed[i] = true;
       } catch (const LeaseLost&) {
         // What finish() does before it throws is to read.
@@ -365,9 +366,11 @@ JobState Queue::fail(Transaction& transaction, const JobLease& lease, View error
   const Entry entry = moves.leased(lease, LeaseToken::parse(lease.token));
   const QueueSettings settings = moves.settings();
   JobRecord record = JobRecord::parse(entry.value);
+  const bool is_last = options.is_permanent || record.attempts >= settings.max_attempts;
+  if (is_last) moves.refuse_if_sent_behind(record);
   moves.take(entry);
   record.note_error(transaction.now(), error);
-  if (options.is_permanent || record.attempts >= settings.max_attempts) {
+  if (is_last) {
     moves.bury(lease.id, std::move(record), options.is_permanent ? "permanent" : "max_attempts");
     return JobState::dead;
   }

@@ -163,6 +163,7 @@ bool Queue::cancel(Transaction& transaction, View id) const {
   const std::optional<LocatedJob> located = moves.locate(id);
   if (!located) return false;
   const JobRecord record = JobRecord::parse(located->entry.value);
+  if (located->state != JobState::waiting) moves.refuse_if_sent_behind(record);
   moves.take(located->entry);
   PayloadCodec::release(transaction, record.body);
   if (located->state == JobState::waiting) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "holdfast/error.h"
 #include "holdfast/limits.h"
+#include "services/keys.h"
 
 namespace holdfast {
 
@@ -13,6 +15,8 @@ LeaseLost lease_lost() {
 }
 
 namespace {
+
+constexpr std::size_t kPlaceBytes = 16;
 
 /// The writes of a job that is put by stamp below `key`, and of its place if it is not ready.
 std::vector<Write> stamped_writes(const QueueKeys& keys, const Bytes& key, const JobRecord& record,
@@ -25,6 +29,9 @@ std::vector<Write> stamped_writes(const QueueKeys& keys, const Bytes& key, const
   }
   return writes;
 }
+
+/// How a transaction notes that it has sent a job of an ordering key; of one length, behind the place.
+Bytes sent_mark(View ordering_key) { return '/' + hash_segment(ordering_key); }
 
 }  // namespace
 
@@ -47,6 +54,38 @@ void QueueMoves::send(const JobRecord& record, std::uint32_t place) {
       is_behind ? stamped_writes(keys_, keys_.chain(record.ordering_key), record, place)
                 : writes_to_send(keys_, record, place, transaction_.now());
   for (const Write& write : writes) transaction_.put_stamped(write.key, write.suffix, write.value);
+}
+
+Bytes QueueMoves::sent_before() {
+  // The transaction's own put has no version. What others have put does not matter, so nothing is checked.
+  const Bytes key = keys_.place();
+  Page page = transaction_.scan({key, key + '\0'}, {.limit = 1, .snapshot = true});
+  const bool is_own = !page.entries.empty() && page.entries.front().version == 0;
+  return is_own ? std::move(page.entries.front().value) : Bytes();
+}
+
+std::uint32_t QueueMoves::place_behind(const Bytes& sent_before) {
+  return sent_before.empty()
+             ? 0
+             : static_cast<std::uint32_t>(segment_number(sent_before.substr(0, kPlaceBytes))) + 1;
+}
+
+void QueueMoves::note_sent(const Bytes& sent_before, View ordering_key) {
+  Bytes marks = sent_before.empty() ? Bytes() : sent_before.substr(kPlaceBytes);
+  if (!ordering_key.empty()) {
+    const Bytes mark = sent_mark(ordering_key);
+    if (marks.find(mark) == Bytes::npos) marks += mark;
+  }
+  transaction_.put(keys_.place(), number_segment(place_behind(sent_before)) + marks);
+}
+
+void QueueMoves::refuse_if_sent_behind(const JobRecord& record) {
+  if (record.ordering_key.empty()) return;
+  if (sent_before().find(sent_mark(record.ordering_key)) == Bytes::npos) return;
+  throw Error(
+      Code::invalid_argument,
+      "a transaction has sent a job of this ordering key and now ends the one before it: complete, fail "
+      "or cancel before you send");
 }
 
 void QueueMoves::put(View id, const JobRecord& record, UnixMs due_at_ms) {

@@ -29,6 +29,15 @@ class QueueMoves {
                                            std::uint32_t place, UnixMs now_ms);
   /// Puts a new job; its id is the stamp of the commit and `place`.
   void send(const JobRecord& record, std::uint32_t place);
+  /// What a caller's transaction has noted about the jobs that it has sent; empty if there are none.
+  Bytes sent_before();
+  /// The place behind those.
+  static std::uint32_t place_behind(const Bytes& sent_before);
+  /// Notes one more, at that place.
+  void note_sent(const Bytes& sent_before, View ordering_key);
+  /// Before a caller's transaction settles a job: throws invalid_argument if it has sent one of the same
+  /// ordering key, which settle() would not see and not give its turn.
+  void refuse_if_sent_behind(const JobRecord& record);
   /// Puts a job that has an id where it belongs: ready, or delayed until `due_at_ms`. Nothing of it is
   /// anywhere else, but for a job of a chain its lock.
   void put(View id, const JobRecord& record, UnixMs due_at_ms);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -77,6 +78,69 @@ TEST_P(QueueKeysTest, a_cancelled_job_frees_the_next_one_of_its_ordering_key) {
   EXPECT_TRUE(queue().cancel(first.id));
   EXPECT_EQ(work_off(), Texts{"\"3\""});
   EXPECT_EQ(entries_of_queue(), 0u);
+}
+
+TEST_P(QueueKeysTest, a_transaction_ends_a_job_before_it_sends_the_next_one_of_its_ordering_key) {
+  queue().send("1", {.ordering_key = "a"});
+  const Delivery first = receive_one();
+  database().transact([&](Transaction& transaction) {
+    queue().complete(transaction, first);
+    EXPECT_TRUE(queue().send(transaction, "2", {.ordering_key = "a"}));
+    EXPECT_TRUE(queue().send(transaction, "3", {.ordering_key = "a"}));
+  });
+  check_layout();
+  EXPECT_EQ(work_off(), (Texts{"\"2\"", "\"3\""}));
+  EXPECT_EQ(entries_of_queue(), 0u);
+}
+
+TEST_P(QueueKeysTest, ending_a_job_behind_a_send_of_its_ordering_key_is_refused_whoever_else_waits) {
+  for (const bool has_waiting : {false, true}) {
+    const JobId id = queue().send("1", {.ordering_key = "a"}).id;
+    if (has_waiting) queue().send("2", {.ordering_key = "a"});
+    const Delivery first = receive_one();
+    Texts behind(has_waiting ? 1 : 0, "\"2\"");
+    using End = std::function<void(Transaction&)>;
+    for (const End& end :
+         {End([&](Transaction& own) { queue().complete(own, first); }),
+          End([&](Transaction& own) { queue().fail(own, first, "no", {.is_permanent = true}); }),
+          End([&](Transaction& own) { queue().cancel(own, id); })}) {
+      EXPECT_EQ(code_of([&] {
+                  database().transact([&](Transaction& transaction) {
+                    EXPECT_TRUE(queue().send(transaction, "x", {.ordering_key = "a"}));
+                    EXPECT_TRUE(queue().send(transaction, "y", {.ordering_key = "b"}));
+                    end(transaction);
+                  });
+                }),
+                Code::invalid_argument);
+      // Whoever goes on all the same has not lost the job.
+      database().transact([&](Transaction& transaction) {
+        EXPECT_TRUE(queue().send(transaction, "x", {.ordering_key = "a"}));
+        EXPECT_EQ(code_of([&] { end(transaction); }), Code::invalid_argument);
+      });
+      behind.emplace_back("\"x\"");
+    }
+    check_layout();
+    queue().complete(first);
+    EXPECT_EQ(work_off(), behind);
+    EXPECT_EQ(entries_of_queue(), 0u);
+  }
+}
+
+TEST_P(QueueKeysTest, a_job_can_be_ended_behind_sends_of_other_ordering_keys_and_queues) {
+  queue().send("1", {.ordering_key = "a"});
+  const Delivery first = receive_one();
+  queue().send("2", {.ordering_key = "b"});
+  queue("next").send("n", {.ordering_key = "a"});
+  database().transact([&](Transaction& transaction) {
+    EXPECT_TRUE(queue().send(transaction, "3", {.ordering_key = "b"}));
+    EXPECT_TRUE(queue().send(transaction, "4", {.ordering_key = "aa"}));
+    EXPECT_TRUE(queue("next").send(transaction, "m", {.ordering_key = "a"}));
+    EXPECT_EQ(queue().fail(transaction, first, "no", {.retry_in = milliseconds(0)}), JobState::ready);
+    EXPECT_TRUE(queue().cancel(transaction, first.id));
+  });
+  check_layout();
+  EXPECT_EQ(work_off(), (Texts{"\"2\"", "\"3\"", "\"4\""}));
+  EXPECT_EQ(work_off("next"), (Texts{"\"n\"", "\"m\""}));
 }
 
 TEST_P(QueueKeysTest, many_threads_keep_the_order_of_each_ordering_key) {
