@@ -73,7 +73,8 @@ std::vector<Delivery> QueueClaims::receive(std::size_t limit, std::optional<mill
     }
     lock.lock();
     for (Demand* demand : served) {
-      demand->error = error;
+      // What a claim before the error has leased belongs to the worker: nobody else can see it.
+      if (demand->jobs.empty()) demand->error = error;
       demand->is_served = true;
       demand->changed.notify_one();
     }
@@ -86,6 +87,12 @@ std::vector<Delivery> QueueClaims::receive(std::size_t limit, std::optional<mill
 }
 
 void QueueClaims::serve(std::span<Demand* const> demands) {
+  const auto drop_uncommitted = [&] {
+    for (Demand* demand : demands) {
+      std::erase_if(demand->jobs,
+                    [](const Delivery& job) { return LeaseToken::parse(job.token).version == 0; });
+    }
+  };
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     try {
       const bool again = claim(demands);
@@ -93,10 +100,10 @@ void QueueClaims::serve(std::span<Demand* const> demands) {
       if (!again) return;
     } catch (const Lost&) {
       learn(true);
-      for (Demand* demand : demands) {
-        std::erase_if(demand->jobs,
-                      [](const Delivery& job) { return LeaseToken::parse(job.token).version == 0; });
-      }
+      drop_uncommitted();
+    } catch (...) {
+      drop_uncommitted();
+      throw;
     }
   }
 }
