@@ -103,9 +103,10 @@ class Database {
   /// `done` is called from a thread of the engine, from that of another caller of commit() or close(), or
   /// from this one before submit() returns. The next commit of the lane may wait for it: it must be quick,
   /// not throw, and call nothing of this store that blocks or closes it; submit() and making handles are
-  /// fine. Batches that are under way at the same time have no order among them. At its deadline a batch is
-  /// answered whatever the backend does, by close() at the latest. A process that has submitted and forks has
-  /// to open the store anew in the child.
+  /// fine, but throw here too what they throw elsewhere (closed, unavailable): catch it. Batches that are
+  /// under way at the same time have no order among them. At its deadline a batch is answered whatever the
+  /// backend does, by close() at the latest. A process that has submitted and forks has to open the store
+  /// anew in the child.
   void submit(Batch batch, CommitDone done, Deadline deadline = {});
   /// A blind commit of one write; the seq it got.
   Seq put(View key, View value, std::optional<UnixMs> expires_at_ms = {});

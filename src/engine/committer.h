@@ -91,7 +91,7 @@ class Committer {
   void enqueue(PendingCommit& pending);
   void add_to_ring(EngineDatabase& database);
   bool has_due_work() const;
-  bool has_work() const { return !ring_.empty() || !unresolved_.empty(); }
+  bool has_work() const { return !ring_.empty() || !unresolved_.empty() || !unread_.empty(); }
 
   void wait_as_successor(Lock& lock, CommitWaiter& waiter);
   void wait_in_room(Lock& lock, const CommitWaiter& waiter);

@@ -1,5 +1,7 @@
 // Batches that nobody waits for, and the thread that a lane has while there are any.
 #include <algorithm>
+#include <array>
+#include <exception>
 #include <system_error>
 #include <utility>
 
@@ -22,6 +24,7 @@ void Committer::submit(const std::shared_ptr<EngineDatabase>& database, Batch ba
   commit.place = made.begin();
   bool wakes_driver = false;
   bool wakes_successor = false;
+  std::array<bool, 2> rooms{};
   {
     const std::scoped_lock lock(mutex_);
     if (is_closed_) throw closed_error();
@@ -29,18 +32,22 @@ void Committer::submit(const std::shared_ptr<EngineDatabase>& database, Batch ba
     start_driver();
     submitted_bytes_ += commit.size_bytes;
     submitted_.splice(submitted_.end(), made);
-    if (database->history()) {
-      enqueue(commit);
-    } else {
+    const bool is_unread = !database->history();
+    if (is_unread) {
       commit.state = CommitWaiter::State::unread;
       unread_.push_back(&commit);
+    } else {
+      enqueue(commit);
     }
     wakes_driver = std::exchange(is_driver_resting_, false);
-    // It waits for the time to send something again, and would not notice.
-    wakes_successor = !is_led_ && successor_ != nullptr;
+    // A successor without a leader waits for the time to send something again, and would not notice.
+    wakes_successor = successor_ != nullptr && (is_unread || !is_led_);
+    // The driver may be in a room, from a time when others led; and reads are for nobody but the driver.
+    if (!wakes_driver && (is_unread || (!is_led_ && successor_ == nullptr))) rooms = rooms_to_wake(true);
   }
   if (wakes_driver) driver_condition_.notify_one();
   if (wakes_successor) lead_condition_.notify_one();
+  wake(rooms);
 }
 
 void Committer::require_room(std::size_t size_bytes) const {
@@ -70,7 +77,10 @@ void Committer::drive() {
   Lock lock(mutex_);
   while (!is_closed_) {
     if (!unread_.empty()) {
+      // Nobody waits for a read but those who need it.
+      pass_on(self);
       learn_history(lock);
+      if (!is_closed_ && !is_led_ && has_due_work()) step(lock, self);
     } else if (!submitted_.empty()) {
       step(lock, self);
     } else {
@@ -91,6 +101,8 @@ void Committer::learn_history(Lock& lock) {
     engine_.read(*database, {.deadline = deadline});
   } catch (const Error& thrown) {
     error = thrown;
+  } catch (const std::exception&) {
+    error = Error(Code::internal, "a backend threw out of read; report this as a fault of the backend");
   }
   lock.lock();
   std::erase_if(unread_, [&](SubmittedCommit* commit) {
@@ -113,8 +125,9 @@ void Committer::learn_history(Lock& lock) {
 
 bool Committer::rest(Lock& lock) {
   const Deadline until = engine_.clock().steady_now() + kRest;
-  is_driver_resting_ = true;
   while (!is_closed_ && submitted_.empty() && engine_.clock().steady_now() < until) {
+    // Again each time: what it was woken for may be done by the time that it looks.
+    is_driver_resting_ = true;
     engine_.clock().wait_until(driver_condition_, lock, until);
   }
   is_driver_resting_ = false;

@@ -89,6 +89,7 @@ void Engine::submit(const std::shared_ptr<EngineDatabase>& database, Batch batch
   validate_batch(batch, true);
   if (const auto index = contradicted_check(batch)) return done({{.seq = 0, .failed_check = index}, {}});
   const Deadline until = deadline(given);
+  parts_->timekeeper().start();
   database->committer().submit(database, std::move(batch), until, std::move(done));
   parts_->timekeeper().expect(until);
 }

@@ -45,6 +45,11 @@ class Reply {
     return state_->times;
   }
   bool is_unanswered() const { return times() == 0; }
+  /// Whether the answer comes without anybody moving the clock.
+  bool comes_soon() const {
+    std::unique_lock lock(state_->mutex);
+    return state_->came.wait_for(lock, std::chrono::seconds(20), [this] { return state_->times > 0; });
+  }
 
  private:
   struct State {
@@ -156,6 +161,57 @@ TEST_F(SubmitTest, AFirstBatchWhoseReadHangsIsToldTimeoutAtItsDeadline) {
   EXPECT_FALSE(handle().get("a"));
 }
 
+TEST_F(SubmitTest, BlockedCallersCommitWhileAnotherDatabaseIsReadFor) {
+  know();
+  backend->hold();
+  std::thread leader([&] { handle().put("led", ""); });
+  backend->wait_for_calls(2);
+  const Reply submitted = submit(put_batch("a"));
+  // Long enough for the lane's thread to become the one that leads next.
+  std::this_thread::sleep_for(milliseconds(20));
+  HeldRead read(*backend);
+  const Reply first = submit(put_batch("b"), milliseconds(10'000), "fresh");
+  backend->release();
+  leader.join();
+  read.wait_until_held();
+  auto caller = std::async(std::launch::async, [&] { return handle().put("c", ""); });
+  EXPECT_EQ(caller.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  read.release();
+  EXPECT_TRUE(submitted.get().get().committed());
+  EXPECT_TRUE(first.get().get().committed());
+}
+
+TEST_F(SubmitTest, KnownDatabasesGoOnHoweverManyNewOnesAreReadFor) {
+  know();
+  constexpr int kNew = 100;
+  std::vector<Reply> fresh(kNew);
+  std::atomic<int> made = 0;
+  const auto submit_to_new = [&] {
+    const int number = made++;
+    handle("new" + std::to_string(number))
+        .submit(put_batch("a"), fresh[static_cast<std::size_t>(number)].done(), in(milliseconds(10'000)));
+  };
+  Reply known;
+  int made_before_known = kNew;
+  backend->before_read = [&](const ReadRequest&) {
+    if (made == 1) {
+      handle().submit(
+          put_batch("b"),
+          [&, done = known.done()](CommitResult result) {
+            made_before_known = made;
+            done(std::move(result));
+          },
+          in(milliseconds(10'000)));
+    }
+    if (made < kNew) submit_to_new();
+  };
+  submit_to_new();
+  EXPECT_TRUE(known.get().get().committed());
+  EXPECT_LT(made_before_known, kNew);
+  for (const Reply& each : fresh) EXPECT_TRUE(each.get().get().committed());
+  backend->before_read = nullptr;
+}
+
 TEST_F(SubmitTest, FirstBatchesAreToldWhyTheirReadFailed) {
   std::atomic<int> failures = 0;
   backend->before_read = [&](const ReadRequest&) {
@@ -226,38 +282,61 @@ TEST_F(SubmitTest, ABlockedCallerInACallIsJoinedByWhatIsSubmittedMeanwhile) {
   EXPECT_TRUE(submitted.get().get().committed());
 }
 
+TEST_F(SubmitTest, TheLaneGoesOnWhenWhoeverWasToLeadNextHasLeft) {
+  know();
+  backend->hold();
+  std::thread leader([&] { handle().put("led", ""); });
+  backend->wait_for_calls(2);
+  std::thread next([&] { EXPECT_THROW(handle().commit(put_batch("next"), in(milliseconds(50))), Error); });
+  wait_for_queued(1);
+  const Reply late = submit(put_batch("late"), milliseconds(50));
+  // Long enough for the lane's thread to find that it is not needed.
+  std::this_thread::sleep_for(milliseconds(20));
+  clock->advance(milliseconds(51));
+  next.join();
+  EXPECT_EQ(late.get().error.value().code(), Code::timeout);
+  backend->release();
+  leader.join();
+  EXPECT_TRUE(submit(put_batch("after")).comes_soon());
+}
+
 TEST_F(SubmitTest, ManyThreadsOfBothKindsLoseNothing) {
+  constexpr int kRounds = 30;
   constexpr int kThreads = 8;
-  constexpr int kEach = 300;
+  constexpr int kEach = 30;
   std::atomic<int> told = 0;
-  std::vector<Reply> last(kThreads);
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      Database db = handle("db" + std::to_string(t % 3));
-      for (int i = 0; i < kEach; ++i) {
-        const Bytes key = std::to_string(t) + "/" + std::to_string(i);
-        if (t % 2 == 0) {
-          db.put(key, "");
-          ++told;
-        } else {
-          db.submit(put_batch(key),
-                    [&](const CommitResult& result) { told += result.get().committed() ? 1 : 0; });
+  // In rounds: what is lost shows where nobody comes after it.
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<Reply> last(kThreads);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        Database db = handle("db" + std::to_string(t % 3));
+        const Bytes prefix = std::to_string(round) + "/" + std::to_string(t) + "/";
+        for (int i = 0; i < kEach; ++i) {
+          const Bytes key = prefix + std::to_string(i);
+          if (t % 2 == 0) {
+            db.put(key, "");
+            ++told;
+          } else {
+            db.submit(put_batch(key),
+                      [&](const CommitResult& result) { told += result.get().committed() ? 1 : 0; });
+          }
         }
-      }
-      db.submit(put_batch("last" + std::to_string(t)), last[static_cast<std::size_t>(t)].done());
-    });
+        db.submit(put_batch(prefix + "last"), last[static_cast<std::size_t>(t)].done());
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (const Reply& answer : last) ASSERT_TRUE(answer.comes_soon()) << "in round " << round;
+    for (const Reply& answer : last) EXPECT_TRUE(answer.get().get().committed());
+    // A commit that was submitted before the last one may still be told after it.
+    while (told.load() != (round + 1) * kThreads * kEach) std::this_thread::yield();
   }
-  for (std::thread& thread : threads) thread.join();
-  for (const Reply& answer : last) EXPECT_TRUE(answer.get().get().committed());
   std::size_t entries = 0;
   for (int i = 0; i < 3; ++i) {
-    // A commit that was submitted before this one may still be told after it; it is there already or soon.
-    Database db = handle("db" + std::to_string(i));
-    while (told.load() != kThreads * kEach) std::this_thread::yield();
-    entries += db.scan(Range::all(), {.limit = 10'000}).entries.size();
+    entries += handle("db" + std::to_string(i)).scan(Range::all(), {.limit = 10'000}).entries.size();
   }
-  EXPECT_EQ(entries, static_cast<std::size_t>(kThreads * (kEach + 1)));
+  EXPECT_EQ(entries, static_cast<std::size_t>(kRounds * kThreads * (kEach + 1)));
   EXPECT_EQ(backend->most_at_once(), 1u);
 }
 

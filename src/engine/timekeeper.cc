@@ -1,17 +1,29 @@
 #include "engine/timekeeper.h"
 
 #include <algorithm>
+#include <system_error>
 
 #include "engine/engine.h"
 
 namespace holdfast {
+
+void Timekeeper::start() {
+  if (is_started_.load()) return;
+  const std::scoped_lock lock(mutex_);
+  if (is_closed_ || thread_.joinable()) return;
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {
+    throw Error(Code::unavailable, Retry::backoff, "the system has no further thread for the store");
+  }
+  is_started_.store(true);
+}
 
 void Timekeeper::expect(Deadline deadline) {
   if (deadline >= next_.load()) return;
   const std::scoped_lock lock(mutex_);
   if (is_closed_ || deadline >= next_.load()) return;
   next_.store(deadline);
-  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
   condition_.notify_one();
 }
 

@@ -21,6 +21,8 @@ class Timekeeper {
   Timekeeper(const Timekeeper&) = delete;
   Timekeeper& operator=(const Timekeeper&) = delete;
 
+  /// To be called before the first batch is submitted. Throws unavailable if there is no thread to be had.
+  void start();
   /// A batch with this deadline has been submitted. Cheap unless it is the earliest.
   void expect(Deadline deadline);
   /// Ends the thread. Idempotent.
@@ -35,6 +37,7 @@ class Timekeeper {
   bool is_closed_ = false;
   /// Never later than the earliest deadline that is known.
   std::atomic<Deadline> next_{Deadline::max()};
+  std::atomic<bool> is_started_{false};
   std::thread thread_;
 };
 
