@@ -80,7 +80,7 @@ TEST(LifecycleByWebSocket, TellsWhatHappensAndResumes) {
     EXPECT_EQ(set["data"]["key"], "a");
     EXPECT_EQ(set["data"]["value"], "hello");
     last = set["id"];
-    EXPECT_NE(last, begin["id"]);
+    EXPECT_NE(last, begin["id"].get<std::string>());
   }
   server.request("PUT", "/v1/databases/db/kv/b", "2", kJson);
   server.request("DELETE", "/v1/databases/db/kv/a");
