@@ -45,6 +45,7 @@ Administration::Administration(Server& server, const std::string& schema)
       trim_(statement(schema, "trim", "SELECT {s}.trim_commits($1::text, $2::int8)")),
       drop_(statement(schema, "drop", "DELETE FROM {s}.database WHERE id = $1::int8")),
       bury_(statement(schema, "bury", "INSERT INTO {s}.dropped VALUES ($1::int8)")),
+      any_dropped_(statement(schema, "any_dropped", "SELECT EXISTS (SELECT FROM {s}.dropped)")),
       dropped_(statement(schema, "dropped",
                          "SELECT id FROM {s}.dropped ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED")),
       free_entries_(statement(
@@ -136,16 +137,18 @@ void Administration::compact(View database, Seq before, Deadline deadline) {
         return true;
       });
   if (!exists) return;
-  const Pool::Lease connection = server_.writers().take(deadline);
-  // What is left at the deadline is below the floor, and the next call frees it.
+  // What is left at the deadline is below the floor, and the next call frees it. The steps take no lock of
+  // the database, and no commit waits for their connection.
   while (server_.environment().clock->steady_now() < deadline) {
+    const Pool::Lease connection = server_.readers().take(deadline);
     const Rows freed = connection->run(trim_, Parameters().bytes(database).int8(kStepRows), deadline);
     if (freed.int8(0, 0) < kStepRows) return;
   }
 }
 
-bool Administration::free_dropped(Deadline deadline) {
+void Administration::free_dropped(Deadline deadline) {
   deadline = effective_deadline(*server_.environment().clock, deadline);
+  if (!server_.readers().take(deadline)->run(any_dropped_, {}, deadline).boolean(0, 0)) return;
   const Pool::Lease connection = server_.writers().take(deadline);
   std::vector<Call> calls;
   calls.push_back({&begin_, {}});
@@ -153,7 +156,7 @@ bool Administration::free_dropped(Deadline deadline) {
   const std::vector<Rows> found = connection->run(calls, deadline);
   if (found[1].size() == 0) {
     connection->run(rollback_, {}, deadline);
-    return false;
+    return;
   }
   const std::int64_t id = found[1].int8(0, 0);
   const auto free = [&](const Statement& step) {
@@ -166,7 +169,6 @@ bool Administration::free_dropped(Deadline deadline) {
     connection->run(calls, deadline);
   }
   connection->run(commit_, {}, deadline);
-  return true;
 }
 
 }  // namespace holdfast::postgres

@@ -14,8 +14,8 @@ class Administration {
   bool fence(View database, const Fence& expected, const Fence& next, Deadline deadline);
   bool drop(View database, std::uint64_t history, Deadline deadline);
   void compact(View database, Seq before, Deadline deadline);
-  /// Frees some of what dropped databases have left behind. Whether there may be more.
-  bool free_dropped(Deadline deadline);
+  /// Frees some of what databases that were dropped, by whatever process, have left behind.
+  void free_dropped(Deadline deadline);
 
  private:
   /// Runs `change(connection, head)` in a transaction that holds the database's lock; it is committed if
@@ -27,7 +27,7 @@ class Administration {
   Server& server_;
   const std::string schema_;
   const Statement begin_, commit_, rollback_, lock_, head_, fence_, create_, commit_row_, floor_, expire_,
-      trim_, drop_, bury_, dropped_, free_entries_, free_commits_, free_sessions_, forget_;
+      trim_, drop_, bury_, any_dropped_, dropped_, free_entries_, free_commits_, free_sessions_, forget_;
 };
 
 }  // namespace holdfast::postgres

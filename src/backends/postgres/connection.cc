@@ -25,6 +25,7 @@ SELECT current_setting('server_version_num')::int8,
        current_setting('synchronous_standby_names') <> ''
          AND current_setting('synchronous_commit') IN ('on', 'remote_apply', 'remote_write', 'off'),
        EXISTS (SELECT FROM pg_stat_replication),
+       EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IS DISTINCT FROM 'sync'),
        (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8,
        set_config('default_transaction_isolation', 'read committed', false),
        set_config('default_transaction_read_only', 'off', false),
@@ -148,10 +149,12 @@ void Connection::introduce(Deadline deadline) {
   }
   facts_.is_durable = rows.boolean(0, 5);
   facts_.has_replicas = rows.boolean(0, 6);
-  facts_.may_fail_over = rows.boolean(0, 7) && !facts_.has_replicas;
+  // One of a quorum need not have what the others have acknowledged. A role without pg_read_all_stats sees
+  // that there is a standby, but not what kind of one.
+  facts_.may_fail_over = facts_.has_replicas ? rows.boolean(0, 8) : rows.boolean(0, 7);
   facts_.lineage = std::string(rows.bytes(0, 3)) + "/" + std::string(rows.bytes(0, 4));
   // A server that does not sync forgets what it likes when its machine stops.
-  facts_.started_us = rows.int8(0, 8);
+  facts_.started_us = rows.int8(0, 9);
   if (!facts_.is_durable) facts_.lineage += "/" + std::to_string(facts_.started_us);
 }
 

@@ -1,6 +1,5 @@
 #include "backends/postgres/postgres_backend.h"
 
-#include <atomic>
 #include <mutex>
 
 #include "backends/postgres/administration.h"
@@ -53,20 +52,18 @@ class PostgresBackend final : public Backend {
     administration_.compact(database, before, deadline);
   }
   bool drop(View database, std::uint64_t history, Deadline deadline) override {
-    const bool is_done = administration_.drop(database, history, deadline);
-    if (is_done) may_have_dropped_ = true;
-    return is_done;
+    return administration_.drop(database, history, deadline);
   }
   std::vector<Bytes> databases(View prefix, View after, std::size_t limit, Deadline deadline) override {
     return reader_.databases(prefix, after, limit, deadline);
   }
   ExpiredAnswer expired(UnixMs now_ms, std::size_t limit, Deadline deadline) override {
     // The sweeper comes by every second or so: a step at a time is in nobody's way.
-    if (may_have_dropped_.exchange(false) && administration_.free_dropped(deadline)) may_have_dropped_ = true;
+    administration_.free_dropped(deadline);
     return reader_.expired(now_ms, limit, deadline);
   }
   std::vector<std::size_t> wait(std::span<const Cursor> cursors, Deadline deadline) override {
-    const auto look = [&] { return reader_.behind(cursors, {}); };
+    const auto look = [&](Deadline until) { return reader_.behind(cursors, until); };
     return server_->signals().wait(look, deadline);
   }
   void wake() override { server_->signals().wake(); }
@@ -77,7 +74,6 @@ class PostgresBackend final : public Backend {
   Reader reader_;
   Administration administration_;
   Traits traits_;
-  std::atomic<bool> may_have_dropped_ = true;
 };
 
 /// The connections of one plan of layers: a per_database layer opens a store in it for each database, and

@@ -10,6 +10,7 @@
 
 #include "backends/postgres/schema.h"
 #include "contract/hex.h"
+#include "holdfast/limits.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -17,6 +18,10 @@ namespace {
 /// How long the thread listens after the last one who waited has gone, in looks.
 constexpr int kLooksListenedOn = 20;
 constexpr std::chrono::seconds kTimeout{5};
+/// A look that begins at the deadline must end within limits::kDeadlineGrace, and nobody can wake one who
+/// looks.
+constexpr std::chrono::milliseconds kLookTimeout{700};
+static_assert(kLookTimeout < limits::kDeadlineGrace);
 
 std::string channel_of(const std::string& schema) {
   return "holdfast_" + hex16(static_cast<std::uint64_t>(lock_number("channel", schema)));
@@ -160,7 +165,13 @@ std::vector<std::size_t> Signals::wait(const Look& look, Deadline deadline) {
     while (true) {
       const std::uint64_t changes_seen = changes_;
       lock.unlock();
-      std::vector<std::size_t> behind = look();
+      std::vector<std::size_t> behind;
+      try {
+        behind = look(clock_->steady_now() + kLookTimeout);
+      } catch (const Error& error) {
+        // A server that does not answer shows nothing new.
+        if (error.code() != Code::timeout) throw;
+      }
       lock.lock();
       if (!behind.empty() || wakes_ != wakes_seen || woken_early_ || clock_->steady_now() >= deadline) {
         leave();

@@ -31,9 +31,10 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
-  /// What is behind, asked of the server; empty if nothing is.
-  using Look = std::function<std::vector<std::size_t>()>;
+  /// What is behind, asked of the server until the deadline that is given; empty if nothing is.
+  using Look = std::function<std::vector<std::size_t>(Deadline)>;
   /// Looks now and after every signal until something is behind, the deadline has passed or wake() is called.
+  /// A look that times out has seen nothing.
   std::vector<std::size_t> wait(const Look& look, Deadline deadline);
   void wake();
   /// After a commit of this process: it is acknowledged, so whoever looks now sees it.
