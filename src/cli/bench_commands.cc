@@ -8,6 +8,7 @@
 #include "cli/command_tree.h"
 #include "cli/context.h"
 #include "cli/exit.h"
+#include "cli/interrupt.h"
 #include "contract/hex.h"
 #include "holdfast/conformance.h"
 #include "holdfast/open.h"

@@ -1,8 +1,11 @@
 // holdfast blobs ...: bytes of any size.
 
+#include <memory>
+
 #include "cli/command_tree.h"
 #include "cli/context.h"
 #include "cli/exit.h"
+#include "cli/input.h"
 #include "cli/payloads.h"
 #include "holdfast/blobs.h"
 
@@ -54,11 +57,9 @@ class Transfer {
 };
 
 ByteSource standard_input() {
-  return [] {
+  return [input = std::make_shared<Input>("-", "nothing was changed")] {
     Bytes piece(std::size_t{1} << 20, '\0');
-    piece.resize(std::fread(piece.data(), 1, piece.size(), stdin));
-    if (interrupted()) throw Interrupted("nothing was changed");
-    if (std::ferror(stdin) != 0) throw Error(Code::unavailable, "the standard input cannot be read on");
+    piece.resize(input->read(piece.data(), piece.size()));
     return piece;
   };
 }

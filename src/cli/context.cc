@@ -4,16 +4,15 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 
 #include "cli/exit.h"
+#include "cli/input.h"
+#include "cli/interrupt.h"
 
 namespace holdfast::cli {
 namespace {
-
-volatile std::sig_atomic_t interrupt_count = 0;
 
 bool is_terminal(int descriptor) {
   const char* term = std::getenv("TERM");
@@ -85,9 +84,9 @@ void Context::confirm(const std::string& question, bool is_yes_given) {
     throw UsageError(question + " Say so with --yes: there is no terminal to ask on");
   std::fprintf(stderr, "%s Type yes to go on: ", question.c_str());
   std::fflush(stderr);
+  Input terminal("-");
   std::string answer;
-  for (int c = std::getchar(); c != EOF && c != '\n'; c = std::getchar()) answer += static_cast<char>(c);
-  check_interrupt();
+  for (char c = 0; terminal.read(&c, 1) == 1 && c != '\n';) answer += c;
   if (answer != "yes") throw Interrupted("nothing was done");
 }
 
@@ -100,50 +99,11 @@ void Context::check_interrupt(const std::string& how_to_go_on) const {
   if (interrupted()) throw Interrupted(how_to_go_on);
 }
 
-void listen_for_interrupts() {
-  struct sigaction action{};
-  action.sa_handler = [](int number) {
-    interrupt_count = interrupt_count + 1;
-    if (interrupt_count > 1) _exit(128 + number);
-  };
-  // Without SA_RESTART, so that a read of the standard input ends too.
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  struct sigaction ignore{};
-  ignore.sa_handler = SIG_IGN;
-  sigaction(SIGPIPE, &ignore, nullptr);
-}
-
-bool interrupted() { return interrupt_count > 0; }
-
 std::string url_of(const std::string& given) {
   if (!given.starts_with('@')) return given;
   std::string url = read_whole(given.substr(1), 1 << 16);
   while (!url.empty() && std::string(" \r\n\t").find(url.back()) != std::string::npos) url.pop_back();
   return url;
-}
-
-Bytes read_whole(const std::string& path, std::size_t limit_bytes) {
-  const bool is_standard_input = path == "-";
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> opened(
-      is_standard_input ? nullptr : std::fopen(path.c_str(), "rb"),
-      [](std::FILE* file) { return file == nullptr ? 0 : std::fclose(file); });
-  std::FILE* file = is_standard_input ? stdin : opened.get();
-  if (file == nullptr) throw UsageError("cannot read " + path + ": " + std::strerror(errno));
-  Bytes bytes;
-  char buffer[1 << 16];
-  for (;;) {
-    const std::size_t size = std::fread(buffer, 1, sizeof buffer, file);
-    bytes.append(buffer, size);
-    if (bytes.size() > limit_bytes) {
-      throw UsageError("the value has more than " + std::to_string(limit_bytes) +
-                       " bytes, the most that is allowed here");
-    }
-    if (interrupted()) throw Interrupted("");
-    if (size == 0) break;
-  }
-  if (std::ferror(file) != 0) throw UsageError("cannot read " + path + ": " + std::strerror(errno));
-  return bytes;
 }
 
 }  // namespace holdfast::cli

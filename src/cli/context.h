@@ -56,15 +56,7 @@ class Context {
   std::shared_ptr<Store> store_;
 };
 
-/// From here on Ctrl-C and a request to terminate are noticed by interrupted(); a second Ctrl-C ends at once.
-/// Also makes a closed pipe an error of writing rather than a death.
-void listen_for_interrupts();
-bool interrupted();
-
 /// A URL as it was given, or what the file holds that "@FILE" names.
 std::string url_of(const std::string& given);
-
-/// Reads all of the standard input or of a file; at most `limit_bytes`, else UsageError. "-": standard input.
-Bytes read_whole(const std::string& path, std::size_t limit_bytes);
 
 }  // namespace holdfast::cli

@@ -5,6 +5,7 @@
 #include "cli/command_tree.h"
 #include "cli/context.h"
 #include "cli/exit.h"
+#include "cli/input.h"
 #include "migrate/text.h"
 #include "services/base64.h"
 

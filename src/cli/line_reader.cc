@@ -1,11 +1,7 @@
 #include "cli/line_reader.h"
 
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
-#include "cli/context.h"
-#include "cli/exit.h"
 #include "holdfast/error.h"
 
 namespace holdfast::cli {
@@ -17,9 +13,7 @@ constexpr std::size_t kReadBytes = std::size_t{1} << 18;
 }  // namespace
 
 LineReader::LineReader(const std::string& path, std::string how_to_go_on)
-    : file_(path == "-" ? stdin : std::fopen(path.c_str(), "rb")), how_to_go_on_(std::move(how_to_go_on)) {
-  if (!file_) throw UsageError("cannot read " + path + ": " + std::strerror(errno));
-}
+    : input_(path, std::move(how_to_go_on)) {}
 
 std::optional<std::string> LineReader::next(bool is_lenient) {
   std::size_t searched = at_;
@@ -40,13 +34,9 @@ std::optional<std::string> LineReader::next(bool is_lenient) {
     at_ = 0;
     searched = buffer_.size();
     buffer_.resize(searched + kReadBytes);
-    const std::size_t size = std::fread(buffer_.data() + searched, 1, kReadBytes, file_.get());
+    const std::size_t size = input_.read(buffer_.data() + searched, kReadBytes);
     buffer_.resize(searched + size);
-    if (interrupted()) throw Interrupted(how_to_go_on_);
     if (size > 0) continue;
-    if (std::ferror(file_.get()) != 0) {
-      throw Error(Code::unavailable, std::string("the input cannot be read on: ") + std::strerror(errno));
-    }
     if (buffer_.empty() || !is_lenient) return std::nullopt;
     offset_ += buffer_.size();
     ++number_;

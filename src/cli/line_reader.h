@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
-#include <memory>
 #include <optional>
 #include <string>
+
+#include "cli/input.h"
 
 namespace holdfast::cli {
 
@@ -21,13 +21,7 @@ class LineReader {
   std::uint64_t offset() const { return offset_; }
 
  private:
-  struct Close {
-    void operator()(std::FILE* file) const {
-      if (file != stdin) std::fclose(file);
-    }
-  };
-  std::unique_ptr<std::FILE, Close> file_;
-  const std::string how_to_go_on_;
+  Input input_;
   std::string buffer_;
   std::size_t at_ = 0;
   std::uint64_t offset_ = 0;

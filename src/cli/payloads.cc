@@ -1,6 +1,7 @@
 #include "cli/payloads.h"
 
 #include "cli/exit.h"
+#include "cli/input.h"
 
 namespace holdfast::cli {
 

@@ -11,6 +11,7 @@
 #include "cli/context.h"
 #include "cli/exit.h"
 #include "cli/help.h"
+#include "cli/interrupt.h"
 #include "cli/parser.h"
 #include "cli/version.h"
 #include "contract/url.h"

@@ -3,6 +3,7 @@
 #include "cli/command_tree.h"
 #include "cli/context.h"
 #include "cli/exit.h"
+#include "cli/input.h"
 #include "cli/payloads.h"
 #include "holdfast/pikodb_import.h"
 #include "holdfast/tables.h"
