@@ -58,6 +58,10 @@ struct QueueSettings {
   double backoff_jitter = 0.25;
   /// How long a completed job can be read, with its result; 0: it is gone with its completion.
   std::chrono::milliseconds keep_completed{0};
+  /// How many of those stay at most, with `keep_completed`: the ones that were completed last, up to
+  /// 10,000,000; 0: any number. Each handle that completes jobs may leave a tenth more for a while. Jobs that
+  /// were completed while it was 0 do not count.
+  std::uint32_t max_completed = 0;
   /// Jobs that are leased at once, by all processes together: up to 9,000; 0: any number. Leases that have
   /// ended count until a receive() has found them.
   std::uint32_t max_leased = 0;
@@ -174,8 +178,9 @@ struct Job {
   /// What its failed attempts have said, oldest first: the newest limits::kJobErrors.
   std::vector<JobError> errors;
   UnixMs finished_at_ms = 0;  ///< completed and dead
-  /// dead: "max_attempts" (the last attempt failed), "permanent" (a failure said so) or "lease_expired" (the
-  /// last attempt neither ended nor extended its lease: a crash, mostly).
+  /// dead: "max_attempts" (the last attempt failed), "permanent" (a failure said so), "lease_expired" (the
+  /// last attempt neither ended nor extended its lease: a crash, mostly) or "body_lost" (the store has lost
+  /// the object of its large body, which is null therefore; it was not delivered).
   Bytes reason;
   std::optional<Payload> result;  ///< completed
 };
@@ -234,7 +239,8 @@ class Queue {
 
   /// Up to `limit` jobs, at most limits::kQueueBatch, and none without waiting when nothing is due, the queue
   /// is paused, a limit is reached, or other processes were faster. `lease` instead of that of the settings.
-  /// Bodies of one call come to 4 MiB and one more at most. Cost: five reads and one commit, shared by the
+  /// Bodies of one call come to 4 MiB and one more at most. Once some jobs are delivered they are returned,
+  /// whatever error comes then. Cost: five reads and one commit, shared by the
   /// threads that receive at the same time, and a read for each tenant that has its turn; does not depend on
   /// how many jobs wait, are leased or delayed.
   std::vector<Delivery> receive(std::size_t limit = 1, std::optional<std::chrono::milliseconds> lease = {});
@@ -247,13 +253,15 @@ class Queue {
   void extend(Delivery& delivery, std::chrono::milliseconds lease);
   JobLease extend(const JobLease& lease, std::chrono::milliseconds by);
   /// The job is done; `result` is kept as long as the job is. Throws LeaseLost. Cost: one commit of one
-  /// entry; a read as well where there is more to do than to remove the job.
+  /// entry; a read as well where there is more to do than to remove the job, or the settings were set since
+  /// its delivery.
   void complete(const JobLease& lease, const std::optional<Payload>& result = {});
   /// The job is done if and only if the transaction commits.
   void complete(Transaction& transaction, const JobLease& lease,
                 const std::optional<Payload>& result = {}) const;
-  /// All of them in one commit, at most limits::kQueueBatch; for each whether it was done, false where the
-  /// lease was lost.
+  /// At most limits::kQueueBatch; for each whether it was done, false where the lease was lost. In one
+  /// commit, but in several where they write more than 4 MiB: what they keep, and the jobs of their ordering
+  /// keys that have their turn now. After an error some may be done.
   std::vector<bool> complete_many(std::span<const JobLease> leases);
   std::vector<bool> complete_many(std::span<const Delivery> deliveries);
   /// The attempt has failed with `error`, of which 2,000 bytes are kept. Where the job is now: delayed, ready
@@ -296,9 +304,11 @@ class Queue {
 
   Listing<Job> dead(const DeadFilter& filter = {}, const ListOptions& options = {}) const;
   /// Makes a dead letter a job again, with all its attempts, its id, and with it its place. False if there is
-  /// no such dead letter. Throws already_exists while another job has its unique key.
+  /// no such dead letter. Throws already_exists while another job has its unique key, and corruption if its
+  /// body is lost.
   bool requeue(View id);
-  /// All that `filter` lets through but those whose unique key another job has; how many. In several commits.
+  /// All that `filter` lets through but those whose unique key another job has, and those whose body is lost;
+  /// how many. In several commits.
   std::uint64_t requeue_dead(const DeadFilter& filter = {});
   /// Whether there was one.
   bool erase_dead(View id);

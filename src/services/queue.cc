@@ -11,6 +11,7 @@
 //                               that put the entry>; expires where it is kept for a time
 //     dead/<id>                 a job in the dead letters
 //     done/<id>, result/<id>    a completed job and its result; they expire
+//     finished/<time>/<id>      empty: the job was completed then; where completed jobs are kept by number
 //     settings                  JSON (queue_record.h); none: the defaults
 //     paused                    empty: nothing is delivered
 //     turn                      what the last claim that went by a limit has left: {"credit":n,"at_ms":n}
@@ -155,20 +156,27 @@ void validate_wait(milliseconds wait, const char* what) {
 /// Whose transaction it is: nobody else knows what a caller's has sent before.
 enum class Transactor : std::uint8_t { queue, caller };
 
-/// Removes a job that is done. The entry was read, or is required.
-void finish(Transaction& transaction, const QueueKeys& keys, const PayloadCodec& codec, const JobLease& lease,
-            const LeaseToken& token, const std::optional<Payload>& result, Transactor transactor) {
+/// Removes a job that is done. The entry was read, or is required. How many bytes it has put.
+std::size_t finish(Transaction& transaction, const QueueKeys& keys, const PayloadCodec& codec,
+                   QueueRetention& retention, const JobLease& lease, const LeaseToken& token,
+                   const std::optional<Payload>& result, Transactor transactor) {
   QueueMoves moves(transaction, keys);
   const Entry entry = moves.leased(lease, token);
   JobRecord record = JobRecord::parse(entry.value);
   if (transactor == Transactor::caller) moves.refuse_if_sent_behind(record);
   moves.take(entry);
+  std::size_t bytes = 0;
   const QueueSettings settings = moves.settings();
   if (settings.keep_completed.count() > 0) {
     record.finished_at_ms = transaction.now();
     const UnixMs expires_at_ms = transaction.now() + settings.keep_completed.count();
     PayloadCodec::replace(transaction, record.body, record.body, expires_at_ms);
     transaction.put(keys.done() + lease.id, record.envelope(), expires_at_ms);
+    bytes += entry.value.size();
+    if (settings.max_completed > 0) {
+      transaction.put(keys.finished(record.finished_at_ms) + lease.id, {}, expires_at_ms);
+      retention.note_kept(settings.max_completed);
+    }
     if (result) {
       const StoredPayload stored = codec.store(*result);
       PayloadCodec::replace(transaction, std::nullopt, stored, expires_at_ms);
@@ -177,10 +185,20 @@ void finish(Transaction& transaction, const QueueKeys& keys, const PayloadCodec&
   } else {
     PayloadCodec::release(transaction, record.body);
   }
-  moves.settle(lease.id, record, JobEnd::completed);
+  return bytes + moves.settle(lease.id, record, JobEnd::completed);
 }
 
-/// finish() of jobs that have only to be removed, without reading them; false if a lease was lost.
+/// A job that is named twice is done once.
+bool are_different(std::span<const JobLease> leases) {
+  std::vector<View> ids;
+  ids.reserve(leases.size());
+  for (const JobLease& lease : leases) ids.emplace_back(lease.id);
+  std::ranges::sort(ids);
+  return std::ranges::adjacent_find(ids) == ids.end();
+}
+
+/// finish() of jobs that have only to be removed, without reading them; false if a lease was lost, or the
+/// settings are not those that it was given under.
 bool remove_plain(Database& database, const QueueKeys& keys, std::span<const JobLease> leases,
                   std::span<const LeaseToken> tokens) {
   const UnixMs now_ms = database.transact([](Transaction& transaction) { return transaction.now(); });
@@ -189,6 +207,11 @@ bool remove_plain(Database& database, const QueueKeys& keys, std::span<const Job
   batch.writes.reserve(leases.size());
   for (std::size_t i = 0; i < leases.size(); ++i) {
     if (now_ms >= tokens[i].ends_at_ms) return false;
+    const Seq settings_version = tokens[i].settings_version;
+    if (i == 0 || settings_version != tokens[i - 1].settings_version) {
+      batch.checks.push_back(settings_version == 0 ? Check::absent(keys.settings())
+                                                   : Check::has_version(keys.settings(), settings_version));
+    }
     const Bytes key = keys.leased(tokens[i].ends_at_ms) + leases[i].id;
     batch.checks.push_back(Check::has_version(key, tokens[i].version));
     batch.writes.push_back(Write::erase(key));
@@ -275,6 +298,7 @@ bool Queue::send(Transaction& transaction, const Payload& body, const SendOption
 // ---- Workers
 
 std::vector<Delivery> Queue::receive(std::size_t limit, std::optional<milliseconds> lease) {
+  impl_->retention.prune_if_due();
   return impl_->claims.receive(limit, lease);
 }
 
@@ -304,21 +328,22 @@ void Queue::extend(Delivery& delivery, milliseconds lease) {
 void Queue::complete(const JobLease& lease, const std::optional<Payload>& result) {
   validate_job_id(lease.id);
   const LeaseToken token = LeaseToken::parse(lease.token);
-  if (token.is_plain) {
-    if (!remove_plain(impl_->database, impl_->keys, std::span(&lease, 1), std::span(&token, 1)))
-      throw lease_lost();
+  if (token.is_plain &&
+      remove_plain(impl_->database, impl_->keys, std::span(&lease, 1), std::span(&token, 1))) {
     return;
   }
   impl_->database.transact([&](Transaction& transaction) {
-    finish(transaction, impl_->keys, PayloadCodec(impl_->database), lease, token, result, Transactor::queue);
+    finish(transaction, impl_->keys, PayloadCodec(impl_->database), impl_->retention, lease, token, result,
+           Transactor::queue);
   });
+  impl_->retention.prune_if_due();
 }
 
 void Queue::complete(Transaction& transaction, const JobLease& lease,
                      const std::optional<Payload>& result) const {
   validate_job_id(lease.id);
-  finish(transaction, impl_->keys, PayloadCodec(impl_->database), lease, LeaseToken::parse(lease.token),
-         result, Transactor::caller);
+  finish(transaction, impl_->keys, PayloadCodec(impl_->database), impl_->retention, lease,
+         LeaseToken::parse(lease.token), result, Transactor::caller);
 }
 
 std::vector<bool> Queue::complete_many(std::span<const JobLease> leases) {
@@ -329,23 +354,28 @@ std::vector<bool> Queue::complete_many(std::span<const JobLease> leases) {
     validate_job_id(lease.id);
     tokens.push_back(LeaseToken::parse(lease.token));
   }
-  if (std::ranges::all_of(tokens, &LeaseToken::is_plain) &&
+  if (std::ranges::all_of(tokens, &LeaseToken::is_plain) && are_different(leases) &&
       remove_plain(impl_->database, impl_->keys, leases, tokens)) {
     return std::vector<bool>(leases.size(), true);
   }
   const PayloadCodec codec(impl_->database);
-  std::vector<bool> completed;
-  impl_->database.transact([&](Transaction& transaction) {
-    completed.assign(leases.size(), false);
-    for (std::size_t i = 0; i < leases.size(); ++i) {
-      try {
-        finish(transaction, impl_->keys, codec, leases[i], tokens[i], std::nullopt, Transactor::queue);
-        completed[i] = true;
-      } catch (const LeaseLost&) {
-        // What finish() does before it throws is to read.
+  std::vector<bool> completed(leases.size());
+  for (std::size_t begin = 0, end = 0; begin < leases.size(); begin = end) {
+    impl_->database.transact([&](Transaction& transaction) {
+      std::size_t bytes = 0;
+      for (end = begin; end < leases.size() && bytes <= kMoveBytes; ++end) {
+        completed[end] = false;
+        try {
+          bytes += finish(transaction, impl_->keys, codec, impl_->retention, leases[end], tokens[end],
+                          std::nullopt, Transactor::queue);
+          completed[end] = true;
+        } catch (const LeaseLost&) {
+          // What finish() does before it throws is to read.
+        }
       }
-    }
-  });
+    });
+  }
+  impl_->retention.prune_if_due();
   return completed;
 }
 

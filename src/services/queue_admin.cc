@@ -16,7 +16,6 @@ namespace {
 
 /// Jobs of one commit of those that take several: each may write and read several entries.
 constexpr std::size_t kJobsPerCommit = 100;
-constexpr std::size_t kBytesPerCommit = std::size_t{4} << 20;
 
 bool lets_through(const DeadFilter& filter, const JobRecord& record) {
   return (!filter.kind || *filter.kind == record.kind) &&
@@ -86,6 +85,8 @@ std::uint64_t count(const Database& database, const Bytes& prefix) {
     range.begin = page.entries.back().key + '\0';
   }
 }
+
+bool is_body_lost(const JobRecord& record) { return record.reason == "body_lost"; }
 
 /// Makes a dead letter a job again; false if its unique key is taken.
 bool revive(Transaction& transaction, const QueueKeys& keys, const Entry& entry) {
@@ -203,7 +204,12 @@ std::uint64_t Queue::purge() {
         QueueMoves moves(transaction, impl_->keys);
         const Page page = transaction.scan(range, {.limit = kJobsPerCommit, .snapshot = true});
         is_more = page.more;
+        std::size_t bytes = 0;
         for (const Entry& entry : page.entries) {
+          if (bytes > kMoveBytes) {
+            is_more = true;
+            break;
+          }
           // An earlier one of this commit may have promoted it.
           transaction.require(entry);
           const JobRecord record = JobRecord::parse(entry.value);
@@ -213,7 +219,7 @@ std::uint64_t Queue::purge() {
           if (state == JobState::waiting) {
             moves.free_unique_key(id, record, JobEnd::removed);
           } else {
-            moves.settle(id, record, JobEnd::removed);
+            bytes += moves.settle(id, record, JobEnd::removed);
           }
           ++taken;
         }
@@ -245,6 +251,9 @@ bool Queue::requeue(View id) {
   return impl_->database.transact([&](Transaction& transaction) {
     const std::optional<Entry> entry = transaction.get(impl_->keys.dead() + Bytes(id));
     if (!entry) return false;
+    if (is_body_lost(JobRecord::parse(entry->value))) {
+      throw Error(Code::corruption, "a dead letter whose body is lost cannot be requeued; send the job anew");
+    }
     if (revive(transaction, impl_->keys, *entry)) return true;
     throw Error(Code::already_exists,
                 "a dead letter cannot be requeued while another job has its unique key; wait for that one");
@@ -270,7 +279,7 @@ std::uint64_t for_each_dead(Database& database, const QueueKeys& keys, const Dea
       std::size_t bytes = 0;
       for (const Entry& entry : page.entries) {
         bytes += entry.value.size();
-        if (!last.empty() && bytes > kBytesPerCommit) break;
+        if (!last.empty() && bytes > kMoveBytes) break;
         last = entry.key;
         const JobRecord record = JobRecord::parse(entry.value);
         if (!lets_through(filter, record)) continue;
@@ -289,8 +298,8 @@ std::uint64_t for_each_dead(Database& database, const QueueKeys& keys, const Dea
 
 std::uint64_t Queue::requeue_dead(const DeadFilter& filter) {
   return for_each_dead(impl_->database, impl_->keys, filter,
-                       [&](Transaction& transaction, const Entry& entry, const JobRecord&) {
-                         return revive(transaction, impl_->keys, entry);
+                       [&](Transaction& transaction, const Entry& entry, const JobRecord& record) {
+                         return !is_body_lost(record) && revive(transaction, impl_->keys, entry);
                        });
 }
 

@@ -19,7 +19,6 @@ using std::chrono::milliseconds;
 /// Jobs of one claim: with the due ones that it puts in their place, what a commit may write.
 constexpr std::size_t kClaimJobs = limits::kQueueBatch;
 constexpr std::size_t kDueJobs = 100;
-constexpr std::size_t kClaimBytes = std::size_t{4} << 20;
 /// Ready jobs that are looked at where several processes claim.
 constexpr std::size_t kLookedAt = 1'000;
 constexpr std::uint64_t kMaxClasses = 64;
@@ -165,12 +164,12 @@ bool QueueClaims::claim_within(Transaction& transaction, std::span<Demand* const
   // What is due goes to its place among those that are ready, unless it is delivered right now.
   bool has_placed = false;
   const auto place = [&](JobCandidate& job) {
-    if (bytes > kClaimBytes) return;
+    if (bytes > kMoveBytes) return;
     if (take(job) && leased > 0) --leased;
     const bool is_spent =
         job.entry.key.starts_with(keys_.leased()) && job.record.attempts >= settings.max_attempts;
     if (is_spent) {
-      moves.bury(job.id, std::move(job.record), "lease_expired");
+      bytes += moves.bury(job.id, std::move(job.record), "lease_expired");
     } else {
       moves.put(job.id, job.record, 0);
       has_placed = true;
@@ -190,15 +189,29 @@ bool QueueClaims::claim_within(Transaction& transaction, std::span<Demand* const
   if (wanted > 0) add_ready_jobs(transaction, turns, wanted, due);
   std::size_t delivered = 0;
   auto demand = demands.begin();
-  while (delivered < wanted && bytes <= kClaimBytes) {
+  while (delivered < wanted && bytes <= kMoveBytes) {
     if (settings.max_leased > 0 && leased >= settings.max_leased) break;
     std::optional<JobCandidate> job = turns.next();
     if (!job) break;
     while ((*demand)->jobs.size() == (*demand)->limit) ++demand;
-    if (!take(*job)) ++leased;
-    const UnixMs ends_at_ms = now_ms + (*demand)->lease.value_or(settings.lease).count();
-    (*demand)->jobs.push_back(lease(transaction, *job, ends_at_ms, settings.keep_completed.count() > 0));
+    const bool is_abandoned = take(*job);
     next_turn_ = turns.turn();
+    std::optional<Payload> body = body_of(job->record);
+    if (!body) {
+      // If it is gone because the job is, the entry is as well, and this claim will be lost.
+      if (is_abandoned && leased > 0) --leased;
+      PayloadCodec::release(transaction, job->record.body);
+      job->record.body = PayloadCodec(database_).store(Payload());
+      job->record.note_error(now_ms, "the store has lost the object that the body of the job lay in");
+      bytes += moves.bury(job->id, std::move(job->record), "body_lost");
+      has_placed = true;
+      continue;
+    }
+    if (!is_abandoned) ++leased;
+    const UnixMs ends_at_ms = now_ms + (*demand)->lease.value_or(settings.lease).count();
+    const bool is_plain = job->record.is_plain() && settings.keep_completed.count() == 0;
+    const LeaseToken token{ends_at_ms, 0, is_plain, is_plain && found[0] ? found[0]->version : 0};
+    (*demand)->jobs.push_back(lease(transaction, keys_, *job, std::move(*body), token));
     ++delivered;
   }
   for (JobCandidate& job : turns.rest()) {
@@ -207,24 +220,32 @@ bool QueueClaims::claim_within(Transaction& transaction, std::span<Demand* const
   }
   for (JobCandidate& job : due) place(job);
   if (is_limited && delivered > 0) transaction.put(keys_.turn(), credit.text_after(delivered));
-  return (has_placed || (turns.is_cut() && delivered > 0)) && delivered < wanted;
+  // The dead and those that had waited behind them may have left no room for deliveries.
+  const bool was_full = delivered == 0 && bytes > kMoveBytes;
+  return (has_placed || was_full || (turns.is_cut() && delivered > 0)) && delivered < wanted;
 }
 
-Delivery QueueClaims::lease(Transaction& transaction, JobCandidate& job, UnixMs ends_at_ms,
-                            bool keeps_completed) const {
+std::optional<Payload> QueueClaims::body_of(const JobRecord& record) const {
+  try {
+    return PayloadCodec(database_).load(record.body);
+  } catch (const Error& error) {
+    if (error.code() != Code::corruption || !record.body.is_object()) throw;
+    return std::nullopt;
+  }
+}
+
+Delivery QueueClaims::lease(Transaction& transaction, const QueueKeys& keys, JobCandidate& job, Payload body,
+                            const LeaseToken& token) {
   JobRecord& record = job.record;
   ++record.attempts;
-  transaction.put(keys_.leased(ends_at_ms) + job.id, record.envelope());
-  std::optional<Payload> body = PayloadCodec(database_).load(record.body, job.entry);
-  // Whoever removed the body has removed the job: this claim is lost.
-  if (!body) throw Lost{};
+  transaction.put(keys.leased(token.ends_at_ms) + job.id, record.envelope());
   Delivery delivery;
   delivery.id = job.id;
-  delivery.token = LeaseToken{ends_at_ms, 0, record.is_plain() && !keeps_completed}.text();
-  delivery.body = std::move(*body);
+  delivery.token = token.text();
+  delivery.body = std::move(body);
   delivery.kind = std::move(record.kind);
   delivery.attempt = record.attempts;
-  delivery.lease_ends_at_ms = ends_at_ms;
+  delivery.lease_ends_at_ms = token.ends_at_ms;
   delivery.sent_at_ms = record.sent_at_ms;
   delivery.priority = record.priority;
   delivery.ordering_key = std::move(record.ordering_key);

@@ -43,7 +43,10 @@ class QueueClaims {
   /// have got their places now.
   bool claim(std::span<Demand* const> demands);
   bool claim_within(Transaction& transaction, std::span<Demand* const> demands);
-  Delivery lease(Transaction& transaction, JobCandidate& job, UnixMs ends_at_ms, bool keeps_completed) const;
+  /// Nothing if the body of the job is lost.
+  std::optional<Payload> body_of(const JobRecord& record) const;
+  static Delivery lease(Transaction& transaction, const QueueKeys& keys, JobCandidate& job, Payload body,
+                        const LeaseToken& token);
   std::vector<JobCandidate> candidates_of(Page page) const;
   /// Those that are due: whose lease has ended, or who were delayed.
   std::vector<JobCandidate> due_jobs(Transaction& transaction) const;

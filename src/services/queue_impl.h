@@ -6,6 +6,7 @@
 #include "holdfast/queue.h"
 #include "services/queue_claims.h"
 #include "services/queue_keys.h"
+#include "services/queue_retention.h"
 
 namespace holdfast {
 
@@ -17,7 +18,8 @@ class Queue::Impl {
         keys(options.prefix, queue),
         random(options.random ? options.random : system_random()),
         clock(options.clock ? options.clock : system_clock()),
-        claims(database, keys, random) {}
+        claims(database, keys, random),
+        retention(database, keys) {}
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
@@ -27,6 +29,7 @@ class Queue::Impl {
   const std::shared_ptr<Random> random;
   const std::shared_ptr<Clock> clock;
   QueueClaims claims;
+  QueueRetention retention;
 };
 
 }  // namespace holdfast

@@ -9,7 +9,9 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kTokenBytes = 2 * 16 + 3;
+constexpr std::size_t kNumberBytes = 16;
+constexpr View kPlain = "-p";
+constexpr View kRead = "-r";
 
 bool is_hex(View text) {
   return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
@@ -40,6 +42,7 @@ Bytes QueueKeys::ready(View tenant, int priority) const {
 
 Bytes QueueKeys::delayed(UnixMs due_at_ms) const { return delayed() + time_segment(due_at_ms) + '/'; }
 Bytes QueueKeys::leased(UnixMs ends_at_ms) const { return leased() + time_segment(ends_at_ms) + '/'; }
+Bytes QueueKeys::finished(UnixMs at_ms) const { return finished() + time_segment(at_ms) + '/'; }
 
 Bytes QueueKeys::chain(View ordering_key) const { return chains() + short_segment(ordering_key) + '/'; }
 Bytes QueueKeys::lock(View ordering_key) const { return base_ + "lock/" + short_segment(ordering_key); }
@@ -62,16 +65,24 @@ void validate_job_id(View id) {
 }
 
 Bytes LeaseToken::text() const {
-  return time_segment(ends_at_ms) + number_segment(version) + (is_plain ? "-p1" : "-r1");
+  Bytes text = time_segment(ends_at_ms) + number_segment(version);
+  text += is_plain ? kPlain : kRead;
+  if (is_plain) text += number_segment(settings_version);
+  return text;
 }
 
 LeaseToken LeaseToken::parse(View text) {
-  const View kind = text.size() == kTokenBytes ? text.substr(32) : View();
-  if ((kind != "-p1" && kind != "-r1") || !is_hex(text.substr(0, 32))) {
+  const auto number = [&](std::size_t at) { return segment_number(text.substr(at, kNumberBytes)); };
+  constexpr std::size_t kReadBytes = 2 * kNumberBytes + kRead.size();
+  constexpr std::size_t kPlainBytes = kReadBytes + kNumberBytes;
+  const View mark = text.size() >= kReadBytes ? text.substr(2 * kNumberBytes, kRead.size()) : View();
+  const bool is_plain = text.size() == kPlainBytes && mark == kPlain;
+  const bool is_read = text.size() == kReadBytes && mark == kRead;
+  if ((!is_plain && !is_read) || !is_hex(text.substr(0, 2 * kNumberBytes)) ||
+      !is_hex(text.substr(kReadBytes))) {
     throw Error(Code::invalid_argument, "the token of a lease is none that a delivery has given");
   }
-  return {static_cast<UnixMs>(segment_number(text.substr(0, 16))), segment_number(text.substr(16, 16)),
-          kind == "-p1"};
+  return {static_cast<UnixMs>(number(0)), number(kNumberBytes), is_plain, is_plain ? number(kReadBytes) : 0};
 }
 
 }  // namespace holdfast

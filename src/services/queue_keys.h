@@ -39,6 +39,9 @@ class QueueKeys {
   /// Of a job that is delayed, waits, or is ready and has a tenant: its entry says where the job is.
   Bytes at() const { return base_ + "at/"; }
   Bytes done() const { return base_ + "done/"; }
+  /// Of a completed job that is kept by number: when it was completed.
+  Bytes finished() const { return base_ + "finished/"; }
+  Bytes finished(UnixMs at_ms) const;
   Bytes result(View id) const { return base_ + "result/" + Bytes(id); }
   Bytes dead() const { return base_ + "dead/"; }
 
@@ -62,8 +65,10 @@ void validate_job_id(View id);
 struct LeaseToken {
   UnixMs ends_at_ms = 0;
   Seq version = 0;
-  /// To complete the job is to remove it, and nothing else.
+  /// To complete the job is to remove it, and nothing else, as long as the settings of the queue are those
+  /// that had this version (0: none were set).
   bool is_plain = false;
+  Seq settings_version = 0;
 
   Bytes text() const;
   /// Throws invalid_argument for what is no token.

@@ -122,25 +122,26 @@ void QueueMoves::free_unique_key(View id, const JobRecord& record, JobEnd end) {
   }
 }
 
-void QueueMoves::settle(View id, const JobRecord& record, JobEnd end) {
+std::size_t QueueMoves::settle(View id, const JobRecord& record, JobEnd end) {
   free_unique_key(id, record, end);
-  if (record.ordering_key.empty()) return;
+  if (record.ordering_key.empty()) return 0;
   const Page next = transaction_.scan(Range::prefix(keys_.chain(record.ordering_key)), {.limit = 1});
   if (next.entries.empty()) {
     transaction_.erase(keys_.lock(record.ordering_key));
-    return;
+    return 0;
   }
   const Entry& entry = next.entries.front();
   const JobRecord promoted = JobRecord::parse(entry.value);
   take(entry);
   put(job_id_of(entry.key), promoted, promoted.run_at_ms.value_or(0));
+  return entry.value.size();
 }
 
-void QueueMoves::bury(View id, JobRecord record, View reason) {
+std::size_t QueueMoves::bury(View id, JobRecord record, View reason) {
   record.reason = reason;
   record.finished_at_ms = transaction_.now();
   transaction_.put(keys_.dead() + Bytes(id), record.envelope());
-  settle(id, record, JobEnd::dead);
+  return settle(id, record, JobEnd::dead);
 }
 
 Entry QueueMoves::leased(const JobLease& lease, const LeaseToken& token) {
@@ -172,6 +173,8 @@ std::optional<LocatedJob> QueueMoves::locate(View id) {
         transaction_.scan(range, {.limit = limits::kScanEntries, .keys_only = true, .snapshot = true});
     for (const Entry& each : page.entries) {
       if (!each.key.ends_with(id)) continue;
+      // If its lease was extended since, it lies behind another key: all is looked through again.
+      transaction_.require(each);
       std::optional<Entry> entry = transaction_.get(each.key);
       if (entry) return LocatedJob{std::move(*entry), JobState::leased};
     }

@@ -17,6 +17,9 @@ struct LocatedJob {
   JobState state = JobState::ready;
 };
 
+/// Commits that move several jobs end behind this much: a job more fits limits::kBatchBytes.
+inline constexpr std::size_t kMoveBytes = std::size_t{4} << 20;
+
 /// How a job can come to its end.
 enum class JobEnd : std::uint8_t { completed, dead, removed };
 
@@ -44,12 +47,12 @@ class QueueMoves {
   /// Takes the job away from where it was.
   void take(const Entry& entry);
   /// For a job that was taken away for good: the next one of its ordering key has its turn, and its unique
-  /// key is free, at once or some time after this end.
-  void settle(View id, const JobRecord& record, JobEnd end);
+  /// key is free, at once or some time after this end. How many bytes it has put for that next one.
+  std::size_t settle(View id, const JobRecord& record, JobEnd end);
   /// The part of settle() about the unique key.
   void free_unique_key(View id, const JobRecord& record, JobEnd end);
-  /// Puts a job that was taken away into the dead letters, and settles.
-  void bury(View id, JobRecord record, View reason);
+  /// Puts a job that was taken away into the dead letters, and settles. What settle() says.
+  std::size_t bury(View id, JobRecord record, View reason);
 
   /// The job of a lease and its entry. Throws LeaseLost.
   Entry leased(const JobLease& lease, const LeaseToken& token);

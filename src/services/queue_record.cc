@@ -146,6 +146,9 @@ void validate_settings(const QueueSettings& settings) {
   demand(settings.keep_completed >= milliseconds(0) &&
              settings.keep_completed <= std::chrono::hours(24 * 365 * 10),
          "keep_completed is 0 to ten years");
+  demand(settings.max_completed <= 10'000'000, "max_completed is at most 10,000,000");
+  demand(settings.max_completed == 0 || settings.keep_completed.count() > 0,
+         "max_completed needs keep_completed");
   demand(settings.max_leased <= 9'000, "max_leased is at most 9,000");
   demand(settings.rate_interval >= milliseconds(1) && settings.rate_interval <= std::chrono::hours(24),
          "rate_interval is 1 ms to 24 hours");
@@ -167,6 +170,7 @@ Bytes settings_text(const QueueSettings& settings) {
                                 {"backoff_factor", settings.backoff_factor},
                                 {"backoff_jitter", settings.backoff_jitter},
                                 {"keep_completed_ms", settings.keep_completed.count()},
+                                {"max_completed", settings.max_completed},
                                 {"max_leased", settings.max_leased},
                                 {"rate", settings.rate},
                                 {"rate_interval_ms", settings.rate_interval.count()},
@@ -186,6 +190,7 @@ QueueSettings parse_settings(View text) {
     settings.backoff_factor = stored.at("backoff_factor");
     settings.backoff_jitter = stored.at("backoff_jitter");
     settings.keep_completed = milliseconds(stored.at("keep_completed_ms").get<std::int64_t>());
+    settings.max_completed = stored.value("max_completed", std::uint32_t{0});
     settings.max_leased = stored.at("max_leased");
     settings.rate = stored.at("rate");
     settings.rate_interval = milliseconds(stored.at("rate_interval_ms").get<std::int64_t>());

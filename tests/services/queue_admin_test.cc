@@ -189,6 +189,148 @@ TEST_P(QueueAdminTest, dead_letters_with_large_bodies_are_requeued) {
   EXPECT_EQ(received, 40u);
 }
 
+/// Sends jobs of many ordering keys, behind each of which a large one waits: together more than a commit has.
+std::size_t send_with_large_ones_behind(Queue& jobs) {
+  constexpr int kKeys = 40;
+  const Payload body(Bytes(250'000, 'x'));
+  std::vector<NewJob> heads;
+  for (int i = 0; i < kKeys; ++i) heads.push_back({i, {.ordering_key = std::to_string(i)}});
+  jobs.send_many(heads);
+  for (int i = 0; i < kKeys; ++i) jobs.send(body, {.ordering_key = std::to_string(i)});
+  return heads.size();
+}
+
+TEST_P(QueueAdminTest, jobs_that_die_with_large_ones_behind_them_do_not_stop_deliveries) {
+  Queue jobs = queue();
+  settings([](QueueSettings& settings) { settings.max_attempts = 1; });
+  const std::size_t heads = send_with_large_ones_behind(jobs);
+  EXPECT_EQ(jobs.receive(250).size(), heads);
+  advance(seconds(30));
+  std::size_t received = 0;
+  for (std::size_t got = 1; got > 0; received += got) got = jobs.receive(250).size();
+  EXPECT_EQ(received, heads);
+  EXPECT_EQ(jobs.stats().dead, heads);
+}
+
+TEST_P(QueueAdminTest, jobs_with_large_ones_behind_them_are_completed_together) {
+  Queue jobs = queue();
+  const std::size_t heads = send_with_large_ones_behind(jobs);
+  const std::vector<Delivery> got = jobs.receive(250);
+  EXPECT_EQ(jobs.complete_many(got), std::vector<bool>(heads, true));
+  EXPECT_EQ(jobs.complete_many(got), std::vector<bool>(heads, false));
+  EXPECT_EQ(jobs.stats().ready, heads);
+  check_layout();
+}
+
+TEST_P(QueueAdminTest, large_jobs_that_are_kept_are_completed_together) {
+  Queue jobs = queue();
+  settings([](QueueSettings& settings) { settings.keep_completed = hours(1); });
+  const Payload body(Bytes(250'000, 'x'));
+  std::vector<JobLease> leases;
+  for (int i = 0; i < 40; ++i) {
+    jobs.send(body);
+    leases.push_back(jobs.receive(1).at(0));
+  }
+  EXPECT_EQ(jobs.complete_many(leases), std::vector<bool>(40, true));
+  EXPECT_EQ(jobs.stats().completed, 40u);
+}
+
+// ---- Completed jobs
+
+TEST_P(QueueAdminTest, a_job_that_was_delivered_before_completed_ones_were_to_be_kept_is_kept) {
+  const Sent one = queue().send("one");
+  const Sent many = queue().send("many");
+  const Delivery first = receive_one();
+  const Delivery second = receive_one();
+  settings([](QueueSettings& settings) { settings.keep_completed = hours(1); });
+  queue().complete(first, "result");
+  EXPECT_EQ(queue().complete_many(std::vector<JobLease>{second}), std::vector<bool>{true});
+  ASSERT_TRUE(queue().get(one.id));
+  EXPECT_EQ(queue().get(one.id)->result->text(), "\"result\"");
+  ASSERT_TRUE(queue().get(many.id));
+  EXPECT_EQ(queue().get(many.id)->state, JobState::completed);
+}
+
+TEST_P(QueueAdminTest, a_lease_that_complete_many_is_given_twice_counts_once) {
+  Queue jobs = queue();
+  jobs.send("plain");
+  jobs.send("ordered", {.ordering_key = "a"});
+  const std::vector<Delivery> got = jobs.receive(2);
+  const std::vector<JobLease> plain = {got[0], got[0]};
+  EXPECT_EQ(jobs.complete_many(plain), (std::vector<bool>{true, false}));
+  const std::vector<JobLease> ordered = {got[1], got[1]};
+  EXPECT_EQ(jobs.complete_many(ordered), (std::vector<bool>{true, false}));
+  EXPECT_EQ(entries_of_queue(), 0u);
+}
+
+TEST_P(QueueAdminTest, of_completed_jobs_those_that_were_completed_last_are_kept) {
+  settings([](QueueSettings& settings) {
+    settings.keep_completed = hours(1);
+    settings.max_completed = 3;
+  });
+  Queue jobs = queue();
+  std::vector<JobId> ids;
+  std::vector<Delivery> got;
+  const std::uint64_t before = stored_entries();
+  for (int i = 0; i < 6; ++i) {
+    ids.push_back(jobs.send(large('a')).id);
+    got.push_back(jobs.receive(1).at(0));
+  }
+  // The one that was sent first is completed last.
+  for (std::size_t i = 6; i-- > 0; advance(milliseconds(1))) jobs.complete(got[i], large('r'));
+  EXPECT_EQ(jobs.stats().completed, 3u);
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(jobs.get(ids[i]).has_value(), i < 3) << i;
+  advance(hours(1));
+  while (store()->sweep().reaped > 0) {
+  }
+  EXPECT_LE(stored_entries(), before) << "bodies or results that nobody needs any more";
+}
+
+TEST_P(QueueAdminTest, completed_jobs_are_kept_by_number_a_tenth_more_at_most) {
+  settings([](QueueSettings& settings) {
+    settings.keep_completed = hours(1);
+    settings.max_completed = 20;
+  });
+  Queue jobs = queue();
+  for (int i = 0; i < 60; ++i) {
+    jobs.send(i);
+    const Delivery job = jobs.receive(1).at(0);
+    if (i % 2 == 0) {
+      jobs.complete(job);
+    } else {
+      database().transact([&](Transaction& transaction) { jobs.complete(transaction, job); });
+    }
+    EXPECT_LE(jobs.stats().completed, 23u);
+  }
+  EXPECT_GE(jobs.stats().completed, 20u);
+  EXPECT_EQ(code_of([&] { settings([](QueueSettings& settings) { settings.keep_completed = hours(0); }); }),
+            Code::invalid_argument);
+}
+
+// ---- Bodies that are lost
+
+TEST_P(QueueAdminTest, a_job_whose_body_is_lost_goes_to_the_dead_letters_and_holds_up_nobody) {
+  Queue jobs = queue();
+  const Sent lost = jobs.send(large('a'), {.ordering_key = "k"});
+  jobs.send("behind", {.ordering_key = "k"});
+  jobs.send("other");
+  const auto entry = database().scan(Range::prefix(QueueKeys("queue", "q").ready())).entries.at(0);
+  ASSERT_EQ(job_id_of(entry.key), lost.id);
+  ASSERT_TRUE(database().objects().erase(JobRecord::parse(entry.value).body.object));
+  // Its successor has its turn in the next claim, which the same call makes.
+  EXPECT_EQ(texts(), (Texts{"\"other\"", "\"behind\""}));
+  const std::vector<Job> dead = jobs.dead().items;
+  ASSERT_EQ(dead.size(), 1u);
+  EXPECT_EQ(dead[0].id, lost.id);
+  EXPECT_EQ(dead[0].reason, "body_lost");
+  EXPECT_EQ(dead[0].body, Payload());
+  EXPECT_EQ(dead[0].errors.size(), 1u);
+  EXPECT_EQ(code_of([&] { jobs.requeue(lost.id); }), Code::corruption);
+  EXPECT_EQ(jobs.requeue_dead(), 0u);
+  check_layout();
+  EXPECT_TRUE(jobs.erase_dead(lost.id));
+}
+
 // ---- Looking after it
 
 TEST_P(QueueAdminTest, a_job_is_found_by_its_id_in_every_state) {

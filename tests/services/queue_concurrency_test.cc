@@ -64,6 +64,28 @@ TEST_P(QueueConcurrencyTest, processes_that_receive_at_once_get_every_job_once_b
   EXPECT_EQ(entries_of_queue(), 0u);
 }
 
+TEST_P(QueueConcurrencyTest, a_job_whose_lease_is_extended_meanwhile_is_found_and_cancelled) {
+  const Sent sent = queue().send("a");
+  JobLease lease = receive_one();
+  std::atomic<bool> is_enough = false;
+  in_threads(2, [&](std::size_t thread) {
+    if (thread == 0) {
+      for (int i = 0; !is_enough; ++i) {
+        try {
+          lease = queue().extend(lease, seconds(30) + milliseconds(i % 7));
+        } catch (const LeaseLost&) {
+          return;
+        }
+      }
+      return;
+    }
+    for (int i = 0; i < 100; ++i) EXPECT_TRUE(queue().get(sent.id)) << i;
+    EXPECT_TRUE(queue().cancel(sent.id));
+    is_enough = true;
+  });
+  EXPECT_FALSE(queue().get(sent.id));
+}
+
 TEST_P(QueueConcurrencyTest, whatever_workers_do_each_job_is_done_once_or_dead_and_late_words_are_refused) {
   const std::uint64_t seed = testing_support::seed_of_this_run();
   const auto random = seeded_random(seed);

@@ -65,8 +65,13 @@ class QueueTest : public ServiceTest {
     std::set<Bytes> waiting;
     std::set<Bytes> live_unique_keys;
     const auto each = [&](const Bytes& prefix, const std::function<void(const Entry&)>& look) {
-      for (const Entry& entry : database().scan(Range::prefix(prefix), {.limit = 10'000}).entries)
-        look(entry);
+      Range range = Range::prefix(prefix);
+      for (bool is_more = true; is_more;) {
+        const Page page = database().scan(range, {.limit = 10'000});
+        for (const Entry& entry : page.entries) look(entry);
+        is_more = page.more;
+        if (is_more) range.begin = page.entries.back().key + '\0';
+      }
     };
     const auto add_job = [&](const Entry& entry) {
       EXPECT_TRUE(jobs.insert(job_id_of(entry.key)).second) << "a job in two places";

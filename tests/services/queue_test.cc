@@ -150,11 +150,8 @@ TEST_P(QueueJobsTest, what_was_delivered_before_an_error_is_received) {
   EXPECT_EQ(jobs.complete_many(jobs.receive(20)), std::vector<bool>(10, true));
   jobs.send("a", {.tenant = "t"});
   jobs.send("b");
-  const Sent unreadable = jobs.send(large('x'));
-  const std::optional<Entry> entry = database().get(QueueKeys("queue", "q").ready({}, 5) + unreadable.id);
-  ASSERT_TRUE(entry);
-  const JobRecord record = JobRecord::parse(entry->value);
-  database().transact([&](Transaction& transaction) { transaction.release(record.body.object); });
+  const Sent unreadable = jobs.send("x");
+  database().put(QueueKeys("queue", "q").ready({}, 5) + unreadable.id, "no job");
   const std::vector<Delivery> got = jobs.receive(10);
   ASSERT_EQ(got.size(), 2u);
   EXPECT_EQ(got[0].body.text(), "\"a\"");
