@@ -1,5 +1,7 @@
 #include "server/routes.h"
 
+#include <exception>
+
 #include "server/openapi.h"
 #include "server/status.h"
 
@@ -125,8 +127,10 @@ Response when_committed(Call& call, Batch batch, std::function<Response(const Ou
     };
     try {
       call.database().submit(std::move(batch), std::move(done), call.request->deadline);
-    } catch (const Error& error) {
-      respond([&call, error] { return error_response(error, call.request->id); });
+    } catch (...) {
+      respond([&call, error = std::current_exception()] {
+        return response_of(call.request->id, [&]() -> Response { std::rethrow_exception(error); });
+      });
     }
   };
   return response;

@@ -57,15 +57,30 @@ Response get_entry(Call& call) {
   return response;
 }
 
-/// "Whatever it is, but there": no check says that, so the version that is there is looked up.
-Response commit_if_there(Call& call, const Write& write, Response (*respond)(Seq), int attempts = 10) {
+constexpr int kAttempts = 10;
+
+/// The batch that says "whatever it is, but there": no check says that, so the version that is there is looked up.
+Batch batch_if_there(Call& call, const Write& write) {
   const std::optional<Entry> entry = call.database().get(write.key);
   if (!entry) precondition_failed();
-  Batch batch{{Check::has_version(write.key, entry->version)}, {write}};
-  return when_committed(call, std::move(batch), [&call, write, respond, attempts](const Outcome& outcome) {
+  return {{Check::has_version(write.key, entry->version)}, {write}};
+}
+
+Response commit_if_there(Call& call, const Write& write, Response (*respond)(Seq)) {
+  return when_committed(call, batch_if_there(call, write), [&call, write, respond](const Outcome& outcome) {
     if (outcome.committed()) return respond(outcome.seq);
-    if (attempts == 1) throw Error(Code::conflict, "others change this entry all the time; try again");
-    return commit_if_there(call, write, respond, attempts - 1);
+    // Reads take their time, and this is a thread that does I/O.
+    Response response;
+    response.work = [&call, write, respond] {
+      return response_of(call.request->id, [&] {
+        for (int i = 1; i < kAttempts; ++i) {
+          const Outcome again = call.database().commit(batch_if_there(call, write), call.request->deadline);
+          if (again.committed()) return respond(again.seq);
+        }
+        throw Error(Code::conflict, "others change this entry all the time; try again");
+      });
+    };
+    return response;
   });
 }
 

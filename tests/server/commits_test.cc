@@ -17,6 +17,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr const char* kKnown = "/v1/databases/db/entries/known";
+
 std::string entry(int i) { return "/v1/databases/db/entries/k" + std::to_string(i); }
 
 class Commits : public testing::Test {
@@ -50,9 +52,29 @@ class Commits : public testing::Test {
     return connections;
   }
 
+  /// Has somebody else change the entry "known" before each of the next `count` commits.
+  void overtake(int count) {
+    for (int i = 0; i < count; ++i) {
+      backend->script([this](ScriptedBackend& scripted, std::span<Group> groups) {
+        Group other;
+        other.database = "db";
+        other.session = {5, 5};
+        other.number = ++overtakers_;
+        other.history = groups[0].history;
+        other.now_ms = groups[0].now_ms;
+        other.batches.push_back({{}, {Write::put("known", "other")}});
+        scripted.inner().commit({&other, 1});
+        EXPECT_FALSE(other.error);
+        scripted.inner().commit(groups);
+      });
+    }
+  }
+
   ScriptedBackend* backend = nullptr;
-  std::uint64_t overtakers = 0;
   std::optional<TestServer> server;
+
+ private:
+  std::uint64_t overtakers_ = 0;
 };
 
 class CommitsOfOneWorker : public Commits {
@@ -88,7 +110,7 @@ TEST_F(CommitsOfOneWorker, AreMadeByEveryRouteThatNeedsNoRead) {
   std::vector<std::unique_ptr<HttpConnection>> connections;
   connections.push_back(send("PUT", entry(1), "v", {}));
   connections.push_back(send("PUT", entry(2), "v", {{"If-None-Match", "*"}}));
-  connections.push_back(send("DELETE", "/v1/databases/db/entries/known", "", {{"If-Match", "*"}}));
+  connections.push_back(send("DELETE", kKnown, "", {{"If-Match", "*"}}));
   connections.push_back(
       send("POST", "/v1/databases/db/commit", R"({"writes":[{"type":"put","key":"b","value":"v"}]})", kJson));
   connections.push_back(send("POST", "/v1/databases/db/events/s", "1", kJson));
@@ -156,28 +178,42 @@ TEST_F(CommitsOfHastyRequests, AreAnsweredAtTheDeadlineOfTheRequestWhateverTheSt
 }
 
 TEST_F(Commits, OfWhateverVersionIsThereGoOnWhenItChangesMeanwhile) {
-  const auto overtake = [this](ScriptedBackend& scripted, std::span<Group> groups) {
-    Group other;
-    other.database = "db";
-    other.session = {5, 5};
-    other.number = ++overtakers;
-    other.history = groups[0].history;
-    other.now_ms = groups[0].now_ms;
-    other.batches.push_back({{}, {Write::put("known", "other")}});
-    scripted.inner().commit({&other, 1});
-    EXPECT_FALSE(other.error);
-    scripted.inner().commit(groups);
-  };
-  for (int i = 0; i < 3; ++i) backend->script(overtake);
-  const HttpAnswer answer =
-      server->request("PUT", "/v1/databases/db/entries/known", "mine", {{"If-Match", "*"}});
+  overtake(3);
+  const HttpAnswer answer = server->request("PUT", kKnown, "mine", {{"If-Match", "*"}});
   EXPECT_EQ(answer.status, 200) << answer.body;
   EXPECT_EQ(database().get("known")->value, "mine");
-  for (int i = 0; i < 100; ++i) backend->script(overtake);
-  const HttpAnswer refused =
-      server->request("PUT", "/v1/databases/db/entries/known", "mine", {{"If-Match", "*"}});
+  overtake(100);
+  const HttpAnswer refused = server->request("PUT", kKnown, "mine", {{"If-Match", "*"}});
   EXPECT_EQ(refused.status, 409);
   EXPECT_EQ(refused.code(), "conflict");
+}
+
+class CommitsOfOneIoThread : public Commits {
+ protected:
+  static server::ServerConfig config() {
+    server::ServerConfig config;
+    config.io_threads = 1;
+    return config;
+  }
+  CommitsOfOneIoThread() : Commits(config()) {}
+};
+
+TEST_F(CommitsOfOneIoThread, ThatReadAgainDoSoOnAWorker) {
+  std::latch reads_again(1);
+  std::latch may_read(1);
+  std::atomic<int> reads = 0;
+  backend->before_read = [&](const ReadRequest& request) {
+    if (request.gets.empty() || ++reads != 2) return;
+    reads_again.count_down();
+    may_read.wait();
+  };
+  overtake(1);
+  HttpConnection connection(server->port());
+  connection.send(request_text("PUT", kKnown, "mine", {{"If-Match", "*"}}));
+  reads_again.wait();
+  EXPECT_EQ(server->get("/healthz").status, 200);
+  may_read.count_down();
+  EXPECT_EQ(connection.receive().status, 200);
 }
 
 TEST_F(Commits, ThatTheStoreRefusesAreAnsweredWithItsError) {

@@ -411,8 +411,12 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
       if (!later) on_response(std::move(response));
       return;
     }
-    loop_.shared.executor->run([connection = self()]() mutable {
-      Response response = connection->plan_.run(connection->request_);
+    run_on_worker([this] { return plan_.run(request_); });
+  }
+
+  void run_on_worker(std::function<Response()> work) {
+    loop_.shared.executor->run([connection = self(), work = std::move(work)]() mutable {
+      Response response = work();
       asio::io_context& context = connection->loop_.context;
       asio::post(context, [connection = std::move(connection), response = std::move(response)]() mutable {
         connection->on_response(std::move(response));
@@ -424,7 +428,8 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
   /// connection back to its thread, where alone it may go.
   class DueAnswer {
    public:
-    explicit DueAnswer(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+    explicit DueAnswer(std::shared_ptr<Connection> connection)
+        : context_(connection->loop_.shared_context), connection_(std::move(connection)) {}
     ~DueAnswer() {
       if (!connection_) return;
       give([connection = connection_.get()] {
@@ -436,14 +441,15 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
     DueAnswer& operator=(const DueAnswer&) = delete;
 
     void give(std::function<Response()> make) {
-      asio::io_context& context = connection_->loop_.context;
-      asio::post(context, [connection = std::move(connection_), make = std::move(make)] {
+      asio::post(*context_, [connection = std::move(connection_), make = std::move(make)] {
         connection->on_response(make());
         connection->loop_.answer_came();
       });
     }
 
    private:
+    // The loop may end as soon as it has the answer, before this thread has left the call that brings it.
+    const std::shared_ptr<asio::io_context> context_;
     std::shared_ptr<Connection> connection_;
   };
 
@@ -463,6 +469,8 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
 
   void on_response(Response response) {
     if (response.later) return begin_later(response.later);
+    // Nobody waits for a closed connection, and the workers may be gone already.
+    if (response.work && state_ != State::closed) return run_on_worker(std::move(response.work));
     pipe_.reset();
     request_.body_reader = nullptr;
     request_.body = Bytes();
