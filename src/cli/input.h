@@ -17,8 +17,8 @@ class Input {
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
 
-  /// Up to `size_bytes`, as many as there are, at least one; 0 at the end. Throws Interrupted after Ctrl-C, also
-  /// while it waits, and unavailable if the input cannot be read on.
+  /// Up to `size_bytes`, as many as there are, at least one; 0 at the end. Throws Interrupted after Ctrl-C,
+  /// also while it waits, and unavailable if the input cannot be read on.
   std::size_t read(char* to, std::size_t size_bytes);
 
  private:

@@ -1,4 +1,5 @@
-// Input that Ctrl-C ends, whenever it comes. Each case is a process of its own, since a signal is for all of one.
+// Input that Ctrl-C ends, whenever it comes. Each case is a process of its own, since a signal is for all of
+// one.
 #include "cli/input.h"
 
 #include <gtest/gtest.h>

@@ -12,8 +12,8 @@ namespace holdfast::cli {
 namespace {
 
 volatile std::sig_atomic_t interrupt_count = 0;
-// Becomes readable with the first interrupt, for good. A flag alone is not enough: the signal may come between
-// a look at it and the wait for input, or to another thread than the one that waits.
+// Becomes readable with the first interrupt, for good. A flag alone is not enough: the signal may come
+// between a look at it and the wait for input, or to another thread than the one that waits.
 std::array<int, 2> wake = {-1, -1};
 
 void on_interrupt(int number) {

@@ -59,7 +59,8 @@ Response get_entry(Call& call) {
 
 constexpr int kAttempts = 10;
 
-/// The batch that says "whatever it is, but there": no check says that, so the version that is there is looked up.
+/// The batch that says "whatever it is, but there": no check says that, so the version that is there is
+/// looked up.
 Batch batch_if_there(Call& call, const Write& write) {
   const std::optional<Entry> entry = call.database().get(write.key);
   if (!entry) precondition_failed();

@@ -77,7 +77,8 @@ class Loop {
   bool is_draining = false;
   /// Requests that are answered later.
   std::size_t answers_due = 0;
-  const std::shared_ptr<boost::asio::io_context> shared_context = std::make_shared<boost::asio::io_context>(1);
+  const std::shared_ptr<boost::asio::io_context> shared_context =
+      std::make_shared<boost::asio::io_context>(1);
   boost::asio::io_context& context = *shared_context;
 
  private:

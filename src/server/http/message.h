@@ -89,8 +89,8 @@ struct Response {
   /// In place of all else: called at once, on the thread that does the I/O; what it begins gives the
   /// response. Must neither block nor throw.
   std::function<void(Respond)> later;
-  /// In place of all else: called on a worker, and gives the response. Not called if the connection has ended.
-  /// Must not throw.
+  /// In place of all else: called on a worker, and gives the response. Not called if the connection has
+  /// ended. Must not throw.
   std::function<Response()> work;
   /// Ends the connection after this response.
   bool close = false;
