@@ -90,6 +90,7 @@ bool run(const Suite& suite, const RunOptions& options, std::ostream& out);
 void add_file_cases(Suite& suite);
 void add_sqlite_cases(Suite& suite);
 void add_postgres_cases(Suite& suite);  ///< none without HOLDFAST_TEST_POSTGRES
+void add_redis_cases(Suite& suite);     ///< starts servers of its own; none where redis-server is not there
 void add_engine_cases(Suite& suite);
 void add_service_cases(Suite& suite);
 void add_queue_cases(Suite& suite);

@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   holdfast::bench::add_file_cases(suite);
   holdfast::bench::add_sqlite_cases(suite);
   holdfast::bench::add_postgres_cases(suite);
+  holdfast::bench::add_redis_cases(suite);
   holdfast::bench::add_engine_cases(suite);
   holdfast::bench::add_service_cases(suite);
   holdfast::bench::add_queue_cases(suite);

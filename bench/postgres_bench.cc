@@ -11,10 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "backend_side.h"
 #include "backends/postgres/values.h"
-#include "contract/validate.h"
 #include "harness.h"
-#include "holdfast/open.h"
 #include "holdfast/store.h"
 
 namespace holdfast::bench {
@@ -23,22 +22,8 @@ namespace {
 using postgres::ArrayParameter;
 using postgres::Parameters;
 
-constexpr std::size_t kKeys = 100'000;
-constexpr std::size_t kLoadBatches = 500;
-constexpr std::size_t kScanRows = 1'000;
 constexpr std::size_t kThreads = 64;
-constexpr UnixMs kNowMs = 1'700'000'000'000;
 constexpr const char* kVariable = "HOLDFAST_TEST_POSTGRES";
-
-/// Formatted once: neither side is to be measured by it.
-const std::string& key_text(std::size_t index) {
-  static const std::vector<std::string> keys = [] {
-    std::vector<std::string> made;
-    for (std::size_t i = 0; i < kKeys; ++i) made.push_back(key_of(i));
-    return made;
-  }();
-  return keys[index];
-}
 
 /// One connection that says what anybody would say.
 class Plain {
@@ -117,71 +102,14 @@ std::string store_url() {
   return url + (url.find('?') == std::string::npos ? "?" : "&") + "schema=holdfast_bench";
 }
 
-/// Batches of a check and a put, as the engine would send them, in one session.
-class Ours {
- public:
-  Ours() : backend_(open_backend(store_url())) {}
-
-  void put(const std::vector<std::size_t>& keys, const std::string& value) {
-    Group group;
-    group.database = "bench";
-    group.history = history_;
-    group.session = {1, 1};
-    group.number = ++number_;
-    group.now_ms = kNowMs;
-    for (const std::size_t index : keys) {
-      Batch& batch = group.batches.emplace_back();
-      const std::string& key = key_text(index);
-      const Seq version = versions_[index];
-      batch.checks.push_back(version == 0 ? Check::absent(key) : Check::has_version(key, version));
-      batch.writes.push_back(Write::put(key, value));
-    }
-    group.content_hash = content_hash(group.batches);
-    backend_->commit({&group, 1});
-    if (group.error) throw Error(*group.error);
-    history_ = group.at.history;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (!group.outcomes[i].committed()) throw std::runtime_error("a check failed");
-      versions_[keys[i]] = group.outcomes[i].seq;
-    }
-  }
-  std::string get(std::size_t index) {
-    const View key = key_text(index);
-    ReadRequest request;
-    request.gets = {&key, 1};
-    request.now_ms = kNowMs;
-    request.history = history_;
-    return std::move(backend_->read("bench", request).gets.at(0)->value);
-  }
-  std::size_t scan(std::size_t index) {
-    const Scan scan{{key_text(index), ""}, {.limit = kScanRows}};
-    ReadRequest request;
-    request.scans = {&scan, 1};
-    request.now_ms = kNowMs;
-    request.history = history_;
-    return backend_->read("bench", request).pages.at(0).entries.size();
-  }
-
- private:
-  std::unique_ptr<Backend> backend_;
-  std::vector<Seq> versions_ = std::vector<Seq>(kKeys);
-  std::uint64_t history_ = 0;
-  std::uint64_t number_ = 0;
-};
-
-/// Both sides with the same entries, and what to do to them next.
+/// Both sides with the same entries.
 struct Tables {
   Tables() {
     plain.run("DROP SCHEMA IF EXISTS holdfast_bench CASCADE");
     plain.make_table();
     plain.prepare();
-    ours = std::make_unique<Ours>();
-    for (std::size_t from = 0; from < kKeys; from += kLoadBatches) {
-      std::vector<std::size_t> keys;
-      for (std::size_t i = 0; i < kLoadBatches; ++i) keys.push_back(from + i);
-      plain.put(keys, value_of(from));
-      ours->put(keys, value_of(from));
-    }
+    ours = std::make_unique<BackendSide>(store_url());
+    fill(plain, *ours);
     plain.run("VACUUM ANALYZE holdfast_bench_plain.kv");
     plain.run("VACUUM ANALYZE holdfast_bench.entry");
     plain.run("CHECKPOINT");
@@ -193,25 +121,16 @@ struct Tables {
   Tables(const Tables&) = delete;
   Tables& operator=(const Tables&) = delete;
 
-  /// Distinct keys: two writes of one key with version checks would not be of one group. In the keys' order,
-  /// as either side is fastest.
+  /// In the keys' order, as either side is fastest.
   std::vector<std::size_t> pick(std::size_t count) {
-    ++picks;
-    std::vector<std::size_t> keys;
-    while (keys.size() < count) {
-      const std::size_t key = dice.below(kKeys);
-      if (picked[key] != picks) keys.push_back(key);
-      picked[key] = picks;
-    }
+    std::vector<std::size_t> keys = next.keys(count);
     std::sort(keys.begin(), keys.end());
     return keys;
   }
 
   Plain plain;
-  std::unique_ptr<Ours> ours;
-  Dice dice{1};
-  std::vector<std::uint64_t> picked = std::vector<std::uint64_t>(kKeys);
-  std::uint64_t picks = 0;
+  std::unique_ptr<BackendSide> ours;
+  Picker next;
 };
 
 Case group_case(const std::string& name, std::size_t size, double at_least) {
@@ -219,7 +138,7 @@ Case group_case(const std::string& name, std::size_t size, double at_least) {
   const auto contender = [&](const char* who, auto& side) {
     return Contender{who, [tables, &side, size](std::chrono::milliseconds duration) {
                        return measure(1, duration, size, [&](std::size_t) {
-                         side.put(tables->pick(size), value_of(tables->picks));
+                         side.put(tables->pick(size), tables->next.value());
                        });
                      }};
   };
@@ -233,8 +152,7 @@ Case get_case(const std::string& name) {
   const auto contender = [&](const char* who, auto& side) {
     return Contender{who, [tables, &side](std::chrono::milliseconds duration) {
                        return measure(1, duration, 1, [&](std::size_t) {
-                         if (side.get(tables->dice.below(kKeys)).empty())
-                           throw std::runtime_error("no value");
+                         if (side.get(tables->next.key()).empty()) throw std::runtime_error("no value");
                        });
                      }};
   };
@@ -247,7 +165,7 @@ Case scan_case(const std::string& name) {
   const auto contender = [&](const char* who, auto& side) {
     return Contender{who, [tables, &side](std::chrono::milliseconds duration) {
                        return measure(1, duration, kScanRows, [&](std::size_t) {
-                         if (side.scan(tables->dice.below(kKeys - kScanRows)) != kScanRows)
+                         if (side.scan(tables->next.first_of_scan()) != kScanRows)
                            throw std::runtime_error("rows are missing");
                        });
                      }};

@@ -9,28 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "contract/validate.h"
+#include "backend_side.h"
 #include "harness.h"
-#include "holdfast/open.h"
 #include "holdfast/store.h"
 
 namespace holdfast::bench {
 namespace {
 
-constexpr std::size_t kKeys = 100'000;
-constexpr std::size_t kLoadBatches = 500;
-constexpr UnixMs kNowMs = 1'700'000'000'000;
 constexpr std::int64_t kCacheBytes = 8 << 20;
-
-/// Formatted once: neither side is to be measured by it.
-const std::string& key_text(std::size_t index) {
-  static const std::vector<std::string> keys = [] {
-    std::vector<std::string> made;
-    for (std::size_t i = 0; i < kKeys; ++i) made.push_back(key_of(i));
-    return made;
-  }();
-  return keys[index];
-}
 
 class Plain {
  public:
@@ -98,82 +84,23 @@ class Plain {
   sqlite3_stmt* commit_ = nullptr;
 };
 
-class Ours {
- public:
-  Ours(const std::string& path, std::int64_t checkpoint_bytes)
-      : backend_(open_backend("sqlite://" + path +
-                              "?checkpoint_size_bytes=" + std::to_string(checkpoint_bytes) +
-                              "&cache_size_bytes=" + std::to_string(kCacheBytes))) {}
+std::string url_of(const std::string& path, std::int64_t checkpoint_bytes) {
+  return "sqlite://" + path + "?checkpoint_size_bytes=" + std::to_string(checkpoint_bytes) +
+         "&cache_size_bytes=" + std::to_string(kCacheBytes);
+}
 
-  void put(const std::vector<std::size_t>& keys, const std::string& value) {
-    Group group;
-    group.database = "bench";
-    group.history = history_;
-    group.session = {1, 1};
-    group.number = ++number_;
-    group.now_ms = kNowMs;
-    for (const std::size_t index : keys) {
-      Batch& batch = group.batches.emplace_back();
-      const std::string& key = key_text(index);
-      const Seq version = versions_[index];
-      batch.checks.push_back(version == 0 ? Check::absent(key) : Check::has_version(key, version));
-      batch.writes.push_back(Write::put(key, value));
-    }
-    group.content_hash = content_hash(group.batches);
-    backend_->commit({&group, 1});
-    if (group.error) throw Error(*group.error);
-    history_ = group.at.history;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (!group.outcomes[i].committed()) throw std::runtime_error("a check failed");
-      versions_[keys[i]] = group.outcomes[i].seq;
-    }
-  }
-  std::string get(std::size_t index) {
-    const View key = key_text(index);
-    ReadRequest request;
-    request.gets = {&key, 1};
-    request.now_ms = kNowMs;
-    request.history = history_;
-    return std::move(backend_->read("bench", request).gets.at(0)->value);
-  }
-
- private:
-  std::unique_ptr<Backend> backend_;
-  std::vector<Seq> versions_ = std::vector<Seq>(kKeys);
-  std::uint64_t history_ = 0;
-  std::uint64_t number_ = 0;
-};
-
-/// Both sides with the same entries, and what to do to them next.
+/// Both sides with the same entries.
 struct Files {
   explicit Files(std::int64_t checkpoint_bytes)
       : plain(folder.path() + "/plain.db", checkpoint_bytes),
-        ours(folder.path() + "/ours.db", checkpoint_bytes) {
-    for (std::size_t from = 0; from < kKeys; from += kLoadBatches) {
-      std::vector<std::size_t> keys;
-      for (std::size_t i = 0; i < kLoadBatches; ++i) keys.push_back(from + i);
-      plain.put(keys, value_of(from));
-      ours.put(keys, value_of(from));
-    }
-  }
-  /// Distinct keys: two writes of one key with version checks would not be of one group.
-  std::vector<std::size_t> pick(std::size_t count) {
-    ++picks;
-    std::vector<std::size_t> keys;
-    while (keys.size() < count) {
-      const std::size_t key = dice.below(kKeys);
-      if (picked[key] != picks) keys.push_back(key);
-      picked[key] = picks;
-    }
-    return keys;
+        ours(url_of(folder.path() + "/ours.db", checkpoint_bytes)) {
+    fill(plain, ours);
   }
 
   BenchFolder folder{"sqlite"};
   Plain plain;
-  Ours ours;
-  Dice dice{1};
-  std::vector<std::uint64_t> picked = std::vector<std::uint64_t>(kKeys);
-  std::uint64_t picks = 0;
+  BackendSide ours;
+  Picker next;
 };
 
 Case group_case(const std::string& name, std::size_t size, std::int64_t checkpoint_bytes, double at_least,
@@ -182,7 +109,7 @@ Case group_case(const std::string& name, std::size_t size, std::int64_t checkpoi
   const auto contender = [&](const char* who, auto& side) {
     return Contender{who, [files, &side, size](std::chrono::milliseconds duration) {
                        return measure(1, duration, size, [&](std::size_t) {
-                         side.put(files->pick(size), value_of(files->picks));
+                         side.put(files->next.keys(size), files->next.value());
                        });
                      }};
   };
@@ -195,7 +122,7 @@ Case get_case(const std::string& name) {
   const auto contender = [&](const char* who, auto& side) {
     return Contender{who, [files, &side](std::chrono::milliseconds duration) {
                        return measure(1, duration, 1, [&](std::size_t) {
-                         if (side.get(files->dice.below(kKeys)).empty()) throw std::runtime_error("no value");
+                         if (side.get(files->next.key()).empty()) throw std::runtime_error("no value");
                        });
                      }};
   };

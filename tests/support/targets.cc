@@ -56,6 +56,7 @@ std::unique_ptr<Backend> Target::open(const std::string& folder, const Environme
 std::string Target::test_name() const {
   std::string out;
   for (const char c : name.substr(0, name.find(":"))) out += c == '+' ? '_' : c;
+  if (name.find("_CLUSTER}") != std::string::npos) out += "_cluster";
   if (name.find("durable=false") != std::string::npos) out += "_not_durable";
   return out;
 }
@@ -71,6 +72,7 @@ std::vector<Target> targets() {
       {"per_database+sqlite://{}/databases", false, true},
       {"per_database+file://{}/databases", false, false},
       {"redis:{HOLDFAST_TEST_REDIS}?prefix={name}:", false, true},
+      {"redis:{HOLDFAST_TEST_REDIS_CLUSTER}?prefix={name}:", false, true},
       {"postgres:{HOLDFAST_TEST_POSTGRES}?schema={name}", false, true},
       {"per_database+postgres:{HOLDFAST_TEST_POSTGRES}?schema={name}", false, true},
   };

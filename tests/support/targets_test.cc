@@ -23,6 +23,7 @@ TEST_F(Targets, StoreOfAServerIsNamedForTheFolder) {
   const Target target{"layer+server:{HOLDFAST_TEST_SERVER}?schema={name}"};
   EXPECT_EQ(target.url("/tmp/a_1"), "layer+server://user@host:1/there?schema=a_1");
   EXPECT_EQ(target.test_name(), "layer_server");
+  EXPECT_EQ(Target{"redis:{HOLDFAST_TEST_SOME_CLUSTER}?prefix={name}"}.test_name(), "redis_cluster");
 }
 
 TEST_F(Targets, UrlOfAServerMayHaveOptions) {

@@ -30,7 +30,7 @@ std::string percent_decoded(View text) {
   return decoded;
 }
 
-void parse_authority(View authority, Address& address) {
+void parse_credentials(View authority, Address& address) {
   const std::size_t at = authority.rfind('@');
   if (at != View::npos) {
     const View credentials = authority.substr(0, at);
@@ -38,8 +38,25 @@ void parse_authority(View authority, Address& address) {
     address.user = percent_decoded(credentials.substr(0, colon));
     if (colon != View::npos) address.password = percent_decoded(credentials.substr(colon + 1));
     if (!address.user.empty() && address.password.empty()) refuse("a user of Redis needs a password");
-    authority.remove_prefix(at + 1);
   }
+}
+
+std::vector<View> split(View hosts) {
+  std::vector<View> parts;
+  for (std::size_t from = 0; from <= hosts.size();) {
+    const std::size_t comma = std::min(hosts.find(',', from), hosts.size());
+    parts.push_back(hosts.substr(from, comma - from));
+    from = comma + 1;
+  }
+  return parts;
+}
+
+View hosts_of(View authority) {
+  const std::size_t at = authority.rfind('@');
+  return at == View::npos ? authority : authority.substr(at + 1);
+}
+
+void parse_host(View authority, Address& address) {
   View port;
   if (authority.starts_with('[')) {
     const std::size_t close = authority.find(']');
@@ -65,8 +82,10 @@ std::string Address::text() const {
   return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + port;
 }
 
-Address parse_address(const Url& url, const Options& options) {
+std::vector<Address> parse_addresses(const Url& url, const Options& options) {
   Address address;
+  address.cluster = options.boolean("cluster");
+  std::vector<View> hosts{""};
   address.tls = url.scheme == "rediss";
   address.database = options.integer("database");
   const View path = url.path;
@@ -74,6 +93,7 @@ Address parse_address(const Url& url, const Options& options) {
   const bool is_socket = url.authority.empty() && !number.empty() && !is_number(number);
   if (is_socket) {
     if (address.tls) refuse("a socket of this machine has no TLS");
+    if (address.cluster) refuse("the nodes of a cluster are named by host and port");
     if (!path.starts_with('/')) refuse("the path of a socket begins with '/'");
     address.socket_path = std::string(path);
     address.user = options.text("user");
@@ -84,7 +104,8 @@ Address parse_address(const Url& url, const Options& options) {
       if (url.options.contains("database")) refuse("the number of the database is given twice");
       address.database = std::stoll(std::string(number));
     }
-    parse_authority(url.authority, address);
+    parse_credentials(url.authority, address);
+    hosts = split(hosts_of(url.authority));
     const bool has_credentials = !address.user.empty() || !address.password.empty();
     if (has_credentials && (url.options.contains("user") || url.options.contains("password"))) {
       refuse("user and password are given twice");
@@ -102,7 +123,16 @@ Address parse_address(const Url& url, const Options& options) {
                        !address.tls_key.empty() || !address.tls_verify)) {
     refuse("options of TLS need rediss://");
   }
-  return address;
+  if (address.cluster && address.database != 0) refuse("a cluster has no database but 0");
+  if (hosts.size() > 1 && !address.cluster) {
+    refuse("several hosts are nodes of a cluster, which needs the option cluster=true");
+  }
+  std::vector<Address> addresses;
+  for (const View host : hosts) {
+    addresses.push_back(address);
+    if (!is_socket) parse_host(host, addresses.back());
+  }
+  return addresses;
 }
 
 }  // namespace holdfast::redis

@@ -1,9 +1,11 @@
 // Where a Redis server is and how one gets in, from a store's URL:
 //   redis://[user[:password]@]host[:port][/number]     rediss:// for TLS
 //   redis:///path/to/socket                            a socket of this machine
+//   redis://host:port,host:port?cluster=true           nodes of a cluster, some of them at least
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "contract/url.h"
 
@@ -21,12 +23,13 @@ struct Address {
   std::string tls_certificate;
   std::string tls_key;
   bool tls_verify = true;
+  bool cluster = false;  ///< a node of one
 
   /// For messages: host and port, or the path of the socket; never a user or a password.
   std::string text() const;
 };
 
-/// Throws invalid_argument.
-Address parse_address(const Url& url, const Options& options);
+/// One, or those of several nodes of a cluster. Throws invalid_argument.
+std::vector<Address> parse_addresses(const Url& url, const Options& options);
 
 }  // namespace holdfast::redis

@@ -1,6 +1,8 @@
 #include "backends/redis/committing.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 
 namespace holdfast::redis {
 namespace {
@@ -107,49 +109,107 @@ void Committing::add_group(Request& request, const Connection& connection, const
                    arguments);
 }
 
+struct Committing::Exchange {
+  Pool* pool = nullptr;
+  std::vector<Sending> groups;
+  std::optional<Pool::Lease> connection = {};
+  /// Those that may have been applied, and have no answer yet.
+  std::vector<Group*> open = {};
+};
+
 void Committing::commit(std::vector<Group*> groups, Deadline deadline) {
-  std::vector<Group*> sent;
-  try {
-    Pool::Lease connection = server_.pool().take(deadline);
-    while (!groups.empty()) groups = round(*connection, groups, sent, deadline);
-  } catch (const Error& error) {
-    for (Group* group : groups) {
-      const bool is_open = std::find(sent.begin(), sent.end(), group) != sent.end();
-      if (!is_open && (group->error || !group->outcomes.empty())) continue;
-      group->outcomes.clear();
-      group->error = is_open ? error.with_unknown_outcome() : error;
+  std::vector<Sending> sendings;
+  for (Group* group : groups) {
+    try {
+      sendings.push_back({group, server_.nodes().route(KeyNames::tag_of(group->database), deadline)});
+    } catch (const Error& error) {
+      group->error = error;
     }
   }
+  while (!sendings.empty()) sendings = round(sendings, deadline);
 }
 
-std::vector<Group*> Committing::round(Connection& connection, const std::vector<Group*>& groups,
-                                      std::vector<Group*>& sent, Deadline deadline) {
+std::vector<Committing::Sending> Committing::round(const std::vector<Sending>& groups, Deadline deadline) {
+  // In the order of the nodes: who needs connections to several never waits for somebody who waits for it.
+  std::map<Pool*, Exchange> exchanges;
+  for (const Sending& sending : groups) {
+    Exchange& exchange = exchanges[sending.route.pool];
+    exchange.pool = sending.route.pool;
+    exchange.groups.push_back(sending);
+  }
+  const auto attempt = [&](Exchange& exchange, const auto& step) {
+    try {
+      step();
+    } catch (const Error& error) {
+      fail(exchange, error);
+    }
+  };
+  for (auto& [pool, exchange] : exchanges) attempt(exchange, [&, &to = exchange] { send(to, deadline); });
+  std::vector<Sending> again;
+  for (auto& [pool, exchange] : exchanges) {
+    if (exchange.groups.empty()) continue;
+    attempt(exchange, [&, &from = exchange] { receive(from, again, deadline); });
+  }
+  return again;
+}
+
+void Committing::fail(Exchange& exchange, const Error& error) {
+  if (error.code() == Code::unavailable || error.code() == Code::timeout) server_.nodes().doubt();
+  for (const Sending& sending : exchange.groups) {
+    Group& group = *sending.group;
+    const bool is_open = std::find(exchange.open.begin(), exchange.open.end(), &group) != exchange.open.end();
+    if (!is_open && (group.error || !group.outcomes.empty())) continue;
+    group.outcomes.clear();
+    group.error = is_open ? error.with_unknown_outcome() : error;
+  }
+  exchange.groups.clear();
+}
+
+void Committing::send(Exchange& exchange, Deadline deadline) {
+  exchange.connection.emplace(exchange.pool->take(deadline));
+  Connection& connection = **exchange.connection;
   Request request;
-  for (const Group* group : groups) add_group(request, connection, *group);
+  for (const Sending& sending : exchange.groups) {
+    if (sending.route.asking) request.command({"ASKING"});
+    add_group(request, connection, *sending.group);
+  }
   if (wait_replicas_ > 0) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock_->steady_now());
     request.command(
         {"WAIT", std::to_string(wait_replicas_), std::to_string(std::max<std::int64_t>(left.count(), 1))});
   }
-  sent = groups;
+  for (const Sending& sending : exchange.groups) exchange.open.push_back(sending.group);
   connection.send(request, deadline);
-  std::vector<Group*> again;
+}
+
+void Committing::receive(Exchange& exchange, std::vector<Sending>& again, Deadline deadline) {
+  Connection& connection = **exchange.connection;
+  struct Redirected {
+    Sending sending;
+    Redirection redirection;
+  };
   std::vector<Group*> answered;
+  std::vector<Redirected> redirected;
+  std::vector<Sending> repeated;
+  std::vector<std::pair<Sending, Reply>> to_adopt;
   bool is_loaded = true;
-  std::vector<std::pair<Group*, Reply>> to_adopt;
-  for (Group* group : groups) {
+  for (const Sending& sending : exchange.groups) {
+    Group* group = sending.group;
+    if (sending.route.asking) connection.receive(deadline);
     Reply reply = connection.receive(deadline);
     bool is_open = false;
-    if (is_missing_function(*reply)) {
+    if (const auto redirection = redirection_of(*reply)) {
+      redirected.push_back({sending, *redirection});
+    } else if (is_missing_function(*reply)) {
       is_loaded = false;
-      again.push_back(group);
+      repeated.push_back(sending);
     } else if (is_of_another_server(*reply)) {
-      again.push_back(group);
-      to_adopt.emplace_back(group, std::move(reply));
+      to_adopt.emplace_back(sending, std::move(reply));
     } else if (is_error(*reply)) {
       const Error error = error_of(*reply);
       const bool is_judged = is_refusal(*reply) || error.code() == Code::corruption;
       group->error = is_judged ? error : error.with_unknown_outcome();
+      if (error.code() == Code::unavailable) server_.nodes().doubt();
     } else {
       try {
         take_answer(*reply, *group);
@@ -159,7 +219,7 @@ std::vector<Group*> Committing::round(Connection& connection, const std::vector<
         group->error = error;
       }
     }
-    if (!is_open) sent.erase(std::find(sent.begin(), sent.end(), group));
+    if (!is_open) exchange.open.erase(std::find(exchange.open.begin(), exchange.open.end(), group));
   }
   if (wait_replicas_ > 0) {
     const Reply reply = connection.receive(deadline);
@@ -170,11 +230,27 @@ std::vector<Group*> Committing::round(Connection& connection, const std::vector<
                            .with_unknown_outcome();
       }
     }
-    sent.clear();
+    exchange.open.clear();
   }
   if (!is_loaded) server_.load_library(connection, deadline);
-  for (const auto& [group, reply] : to_adopt) server_.adopt(connection, group->database, *reply, deadline);
-  return again;
+  for (const auto& [sending, reply] : to_adopt) {
+    server_.adopt(connection, sending.group->database, *reply, sending.route.asking, deadline);
+    repeated.push_back(sending);
+  }
+  exchange.connection.reset();
+  for (Redirected& one : redirected) {
+    Sending& sending = one.sending;
+    if (++sending.redirections == kMostRedirections) {
+      sending.group->error =
+          Error(Code::unavailable, "the slot of the database is being moved to another node of the cluster");
+      continue;
+    }
+    sending.route = server_.nodes().follow(one.redirection, KeyNames::tag_of(sending.group->database),
+                                           sending.route, deadline);
+    repeated.push_back(sending);
+  }
+  // Last: whoever is to be sent again has not failed.
+  again.insert(again.end(), repeated.begin(), repeated.end());
 }
 
 }  // namespace holdfast::redis

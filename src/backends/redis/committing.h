@@ -16,10 +16,21 @@ class Committing {
   void commit(std::vector<Group*> groups, Deadline deadline);
 
  private:
-  /// One round trip; the groups that must be sent once more. When it throws, `sent` has those that may have
-  /// been applied.
-  std::vector<Group*> round(Connection& connection, const std::vector<Group*>& groups,
-                            std::vector<Group*>& sent, Deadline deadline);
+  /// A group, and where it goes.
+  struct Sending {
+    Group* group = nullptr;
+    Route route;
+    int redirections = 0;
+  };
+  /// What goes to one node in one round trip.
+  struct Exchange;
+
+  /// One round trip to each of the nodes; the groups that must be sent once more.
+  std::vector<Sending> round(const std::vector<Sending>& groups, Deadline deadline);
+  void send(Exchange& exchange, Deadline deadline);
+  /// Adds to `again` those that must be sent once more.
+  void receive(Exchange& exchange, std::vector<Sending>& again, Deadline deadline);
+  void fail(Exchange& exchange, const Error& error);
   void add_group(Request& request, const Connection& connection, const Group& group);
 
   Server& server_;

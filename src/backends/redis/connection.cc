@@ -108,16 +108,18 @@ void Request::command(const Arguments& first, const Arguments& rest) {
   ++commands_;
 }
 
-Connection::Connection(const Address& address, std::shared_ptr<Clock> clock, Deadline deadline)
+Connection::Connection(const Address& address, std::shared_ptr<Clock> clock, Deadline deadline,
+                       Purpose purpose)
     : address_(address),
       clock_(std::move(clock)),
       stream_(connect(address, clock_, deadline)),
       reader_(redisReaderCreate()),
       buffer_(kReceiveBytes, '\0') {
-  greet(deadline);
+  authenticate(deadline);
+  if (purpose == Purpose::store) learn_facts(deadline);
 }
 
-void Connection::greet(Deadline deadline) {
+void Connection::authenticate(Deadline deadline) {
   if (!address_.password.empty()) {
     Request request;
     if (address_.user.empty()) {
@@ -143,6 +145,9 @@ void Connection::greet(Deadline deadline) {
     }
     if (is_error(*reply)) throw error_of(*reply);
   }
+}
+
+void Connection::learn_facts(Deadline deadline) {
   refresh(deadline);
   Request request;
   request.command(Arguments{"CONFIG", "GET", "append*"});
@@ -169,7 +174,7 @@ void Connection::refresh(Deadline deadline) {
   fresh.append_fsync = facts_.append_fsync;
   fresh.fsync_during_rewrite = facts_.fsync_during_rewrite;
   facts_ = std::move(fresh);
-  judge_server(facts_, address_.text());
+  judge_server(facts_, address_);
 }
 
 std::vector<Reply> Connection::call(const Request& request, Deadline deadline) {

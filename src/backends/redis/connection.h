@@ -62,8 +62,13 @@ class Request {
 
 class Connection {
  public:
-  /// Connects, identifies itself and reads the facts of the server.
-  Connection(const Address& address, std::shared_ptr<Clock> clock, Deadline deadline);
+  enum class Purpose : std::uint8_t {
+    store,
+    map,  ///< asking who keeps what, which any node of a cluster may be
+  };
+  /// Connects, identifies itself and, for a store, reads and judges the facts of the server.
+  Connection(const Address& address, std::shared_ptr<Clock> clock, Deadline deadline,
+             Purpose purpose = Purpose::store);
 
   /// Sends all commands and returns as many replies. After an exception the connection is not usable.
   std::vector<Reply> call(const Request& request, Deadline deadline);
@@ -88,7 +93,8 @@ class Connection {
   struct FreeReader {
     void operator()(redisReader* reader) const { redisReaderFree(reader); }
   };
-  void greet(Deadline deadline);
+  void authenticate(Deadline deadline);
+  void learn_facts(Deadline deadline);
 
   const Address address_;
   const std::shared_ptr<Clock> clock_;

@@ -267,7 +267,7 @@ local function commit(keys, args)
   end
   redis.call('ZADD', keys[6], time, args[5])
   if not record then forget_sessions(keys, time) end
-  redis.call('PUBLISH', args[4], text(seq))
+  redis.call('SPUBLISH', args[4], text(seq))
   return answer
 end
 )lua";

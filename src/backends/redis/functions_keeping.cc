@@ -109,7 +109,7 @@ local function adopt(keys, args)
   else
     redis.call('HSET', keys[1], 'server', args[2])
   end
-  redis.call('PUBLISH', args[4], head[2] or '0')
+  redis.call('SPUBLISH', args[4], head[2] or '0')
   return 1
 end
 
@@ -142,7 +142,7 @@ local function fence(keys, args)
   else
     redis.call('HSET', keys[1], 'fence', args[6])
   end
-  redis.call('PUBLISH', args[3], head[2] or '0')
+  redis.call('SPUBLISH', args[3], head[2] or '0')
   return 1
 end
 
@@ -154,7 +154,7 @@ local function drop(keys, args)
   redis.call('UNLINK', keys[1], keys[2], keys[3], keys[4], keys[5], keys[6])
   redis.call('ZREM', keys[7], args[2])
   redis.call('ZREM', keys[8], args[3])
-  redis.call('PUBLISH', args[4], '0')
+  redis.call('SPUBLISH', args[4], '0')
   return 1
 end
 
@@ -229,7 +229,7 @@ local function probe(keys, args)
   redis.call('XRANGE', keys[3], '-', '+')
   redis.call('XREVRANGE', keys[3], '+', '-')
   redis.call('XTRIM', keys[3], 'MINID', '2-0')
-  redis.call('PUBLISH', args[1], 'probe')
+  redis.call('SPUBLISH', args[1], 'probe')
   redis.call('UNLINK', keys[1], keys[2], keys[3])
   return 1
 end

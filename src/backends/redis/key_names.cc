@@ -49,15 +49,20 @@ Bytes decode_name(View encoded) {
   return name;
 }
 
-std::string KeyNames::tagged(std::size_t tag) const {
-  std::string text = prefix_ + "{";
+std::string KeyNames::tagged(std::size_t tag) const { return prefix_ + "{" + tag_text(tag) + "}"; }
+
+std::string KeyNames::tag_text(std::size_t tag) {
+  std::string text;
   append_hex(text, static_cast<char>(tag));
-  return text + "}";
+  return text;
 }
 
+std::size_t KeyNames::tag_of(View database) { return XXH3_64bits(database.data(), database.size()) % kTags; }
+
 DatabaseKeys KeyNames::of(View database) const {
-  const std::size_t tag = XXH3_64bits(database.data(), database.size()) % kTags;
+  const std::size_t tag = tag_of(database);
   DatabaseKeys result;
+  result.tag = tag;
   result.encoded_name = encode_name(database);
   result.base = tagged(tag) + result.encoded_name;
   result.keys = {result.base + ":head",

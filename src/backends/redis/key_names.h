@@ -15,6 +15,7 @@ inline constexpr std::size_t kTags = 64;
 
 /// The order that the functions expect.
 struct DatabaseKeys {
+  std::size_t tag = 0;
   std::string base;          ///< also the channel of its notifications
   std::string encoded_name;  ///< "agents%3A42", as in the keys
   std::array<std::string, 8> keys;
@@ -31,7 +32,11 @@ class KeyNames {
   /// What the keys of the databases of a tag begin with.
   std::string tagged(std::size_t tag) const;
   /// Keys and channel that no database has.
-  std::string probe(View what) const { return tagged(0) + ":probe:" + std::string(what); }
+  std::string probe(std::size_t tag, View what) const { return tagged(tag) + ":probe:" + std::string(what); }
+
+  static std::size_t tag_of(View database);
+  /// What stands between the braces.
+  static std::string tag_text(std::size_t tag);
 
  private:
   std::string prefix_;

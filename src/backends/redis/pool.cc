@@ -42,6 +42,11 @@ std::unique_ptr<Connection> Pool::connect(Deadline deadline) {
                        [&] { return std::make_unique<Connection>(address_, environment_.clock, deadline); });
 }
 
+void Pool::close_idle() {
+  const std::lock_guard lock(mutex_);
+  idle_.clear();
+}
+
 void Pool::give_back(std::unique_ptr<Connection> connection) {
   if (connection->is_broken()) connection.reset();
   const std::lock_guard lock(mutex_);

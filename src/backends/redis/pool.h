@@ -44,6 +44,8 @@ class Pool {
   Lease take(Deadline deadline);
   /// One beside the pool's, for somebody who keeps it.
   std::unique_ptr<Connection> connect(Deadline deadline);
+  void close_idle();
+  const Address& address() const { return address_; }
 
  private:
   void give_back(std::unique_ptr<Connection> connection);

@@ -44,21 +44,24 @@ Arguments arguments_of(const ReadRequest& request) {
 
 class RedisBackend final : public Backend {
  public:
-  RedisBackend(const Address& address, const Options& options, const Environment& environment)
+  RedisBackend(const std::vector<Address>& addresses, const Options& options, const Environment& environment)
       : clock_(environment.clock),
-        server_(address, environment, options.text("prefix"),
+        server_(addresses, environment, options.text("prefix"),
                 static_cast<std::size_t>(options.integer("connections"))),
         committing_(server_, environment, options.integer("wait_replicas")),
-        waiting_(server_.pool(), environment.clock,
+        waiting_(server_.nodes(), environment.clock,
                  [this](std::span<const Cursor> cursors, std::span<const std::size_t> which,
                         Deadline deadline) { return server_.behind(cursors, which, deadline); }) {
-    const ServerFacts facts = server_.open(effective({}));
+    const std::vector<ServerFacts> nodes = server_.open(effective({}));
+    const bool all_sync = std::all_of(nodes.begin(), nodes.end(),
+                                      [](const ServerFacts& facts) { return facts.syncs_always(); });
     traits_.name = "redis";
-    traits_.durability = facts.syncs_always() ? Durability::disk : Durability::process;
+    traits_.durability = all_sync ? Durability::disk : Durability::process;
     traits_.shared_by_processes = true;
     // A replica may be promoted that has not heard of the newest commits, and a server that does not sync
     // each commit forgets some when it stops; the history changes then.
-    traits_.keeps_acknowledged = facts.syncs_always() && facts.replicas == 0;
+    // A cluster gives its replicas to whoever needs them.
+    traits_.keeps_acknowledged = all_sync && !addresses.front().cluster && nodes.front().replicas == 0;
     traits_.wake_bound = kWakeBound;
   }
 
@@ -163,17 +166,12 @@ class RedisBackend final : public Backend {
   }
 
   std::vector<Bytes> databases(View prefix, View after, std::size_t limit, Deadline deadline) override {
-    Request request;
     const std::string from = after < prefix ? "[" + std::string(prefix) : "(" + std::string(after);
     const Bytes beyond = Range::prefix(prefix).end;
     const std::string to = beyond.empty() ? "+" : "(" + beyond;
-    for (std::size_t tag = 0; tag < kTags; ++tag) {
-      request.command(Arguments{"ZRANGEBYLEX", server_.names().names(tag), from, to, "LIMIT", "0",
-                                std::to_string(limit)});
-    }
     std::vector<Bytes> names;
-    for (const Reply& reply : server_.run(request, effective(deadline))) {
-      for (const redisReply* name : elements_of(*reply)) names.emplace_back(text_of(*name));
+    for (const Answer& answer : server_.listed(from, to, limit, effective(deadline))) {
+      for (const redisReply* name : elements_of(*answer.reply)) names.emplace_back(text_of(*name));
     }
     std::sort(names.begin(), names.end());
     if (names.size() > limit) names.resize(limit);
@@ -192,8 +190,8 @@ class RedisBackend final : public Backend {
     const auto note_due = [&](UnixMs due_ms) {
       answer.next_due_ms = std::min(answer.next_due_ms.value_or(due_ms), due_ms);
     };
-    for (const Reply& reply : server_.expired(now_ms, limit, effective(deadline))) {
-      const std::vector<const redisReply*> parts = elements_of(*reply, 1);
+    for (const Answer& of_tag : server_.expired(now_ms, limit, effective(deadline))) {
+      const std::vector<const redisReply*> parts = elements_of(*of_tag.reply, 1);
       if (const std::optional<View> due = optional_text(*parts[0])) note_due(parse_signed(*due));
       for (std::size_t i = 1; i + 2 < parts.size(); i += 3) {
         answer.items.push_back({decode_name(text_of(*parts[i])), Bytes(text_of(*parts[i + 1])),
@@ -211,10 +209,13 @@ class RedisBackend final : public Backend {
   }
 
   std::vector<std::size_t> wait(std::span<const Cursor> cursors, Deadline deadline) override {
-    std::vector<std::string> channels;
-    channels.reserve(cursors.size());
-    for (const Cursor& cursor : cursors) channels.push_back(server_.names().of(cursor.database).base);
-    return waiting_.wait(cursors, channels, effective(deadline));
+    std::vector<Waiting::Place> places;
+    places.reserve(cursors.size());
+    for (const Cursor& cursor : cursors) {
+      DatabaseKeys keys = server_.names().of(cursor.database);
+      places.push_back({std::move(keys.base), keys.tag});
+    }
+    return waiting_.wait(cursors, places, effective(deadline));
   }
   void wake() override { waiting_.wake(); }
 
@@ -232,7 +233,7 @@ class RedisBackend final : public Backend {
 };
 
 std::unique_ptr<Backend> open(const Url& url, const Options& options, const Environment& environment) {
-  return std::make_unique<RedisBackend>(parse_address(url, options), options, environment.completed());
+  return std::make_unique<RedisBackend>(parse_addresses(url, options), options, environment.completed());
 }
 
 BackendFactory factory(const char* scheme) {
@@ -248,6 +249,7 @@ BackendFactory factory(const char* scheme) {
       {"connections", Kind::integer, "16", "connections at most, one for waiting apart", 1, 10'000},
       {"wait_replicas", Kind::integer, "0", "replicas that must have received a commit before it is answered",
        0, 100},
+      {"cluster", Kind::boolean, "false", "whether the hosts are nodes of a cluster"},
       {"tls_authorities", Kind::text, "",
        "file of the authorities that are believed; otherwise the machine's"},
       {"tls_certificate", Kind::text, "", "file of the certificate that this side shows"},

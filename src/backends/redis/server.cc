@@ -1,9 +1,22 @@
 #include "backends/redis/server.h"
 
+#include <map>
+#include <numeric>
+#include <optional>
+
 #include "backends/redis/functions.h"
 
 namespace holdfast::redis {
 namespace {
+
+const std::vector<std::size_t>& all_tags() {
+  static const std::vector<std::size_t> kAll = [] {
+    std::vector<std::size_t> tags(kTags);
+    std::iota(tags.begin(), tags.end(), std::size_t{0});
+    return tags;
+  }();
+  return kAll;
+}
 
 std::string valid_prefix(std::string prefix) {
   for (const char c : prefix) {
@@ -53,36 +66,100 @@ void add_check(Arguments& arguments, const Check& check) {
   }
 }
 
-Server::Server(Address address, const Environment& environment, std::string prefix, std::size_t connections)
+Server::Server(std::vector<Address> addresses, const Environment& environment, std::string prefix,
+               std::size_t connections)
     : environment_(environment),
       names_(valid_prefix(std::move(prefix))),
-      pool_(std::move(address), environment, connections) {}
+      nodes_(std::move(addresses), environment, connections) {}
 
-ServerFacts Server::open(Deadline deadline) {
-  Pool::Lease connection = pool_.take(deadline);
-  Request request;
-  request.command({"FCALL", function_name("probe"), "3", names_.probe("hash"), names_.probe("set"),
-                   names_.probe("log"), names_.probe("channel")});
-  Reply reply = std::move(connection->call(request, deadline).front());
-  if (is_missing_function(*reply)) {
-    load_library(*connection, deadline);
-    reply = std::move(connection->call(request, deadline).front());
+std::vector<ServerFacts> Server::open(Deadline deadline) {
+  std::vector<ServerFacts> facts;
+  for (const auto& [node, tags] : nodes_.tags_by_node(deadline)) {
+    const std::size_t tag = tags.front();
+    ServerFacts known;
+    const Add add = [&](Request& request, const Connection& connection, std::size_t) {
+      known = connection.facts();
+      request.command({"FCALL", function_name("probe"), "3", names_.probe(tag, "hash"),
+                       names_.probe(tag, "set"), names_.probe(tag, "log"), names_.probe(tag, "channel")});
+    };
+    ask({tag}, add, deadline);
+    facts.push_back(std::move(known));
   }
-  if (is_error(*reply)) throw error_of(*reply);
-  return connection->facts();
+  return facts;
 }
 
-template <class Body>
-auto Server::with_connection(Deadline deadline, Body&& body) {
-  for (bool first = true;; first = false) {
-    Pool::Lease connection = pool_.take(deadline);
-    try {
-      return body(*connection);
-    } catch (const Error& error) {
-      // The server may have closed connections while they were idle.
-      if (!first || error.code() != Code::unavailable || !connection->is_broken()) throw;
+Answer Server::ask(const Command& command, const Add& add, Deadline deadline) {
+  Route route = nodes_.route(command.tag, deadline);
+  bool may_repeat = !command.once;
+  for (int redirections = 0;;) {
+    std::optional<Redirection> redirection;
+    {
+      std::optional<Pool::Lease> connection;
+      try {
+        connection.emplace(route.pool->take(deadline));
+        while (!redirection) {
+          Request request;
+          if (route.asking) request.command({"ASKING"});
+          add(request, **connection, command.index);
+          Reply reply = std::move((*connection)->call(request, deadline).back());
+          redirection = redirection_of(*reply);
+          if (redirection) continue;
+          if (is_missing_function(*reply)) {
+            load_library(**connection, deadline);
+          } else if (!command.database.empty() && is_of_another_server(*reply)) {
+            adopt(**connection, command.database, *reply, route.asking, deadline);
+          } else {
+            if (is_error(*reply)) throw error_of(*reply);
+            return {std::move(reply), (*connection)->facts().identity};
+          }
+        }
+      } catch (const Error& error) {
+        const bool is_lost = connection && (*connection)->is_broken();
+        if (error.code() == Code::unavailable || error.code() == Code::timeout) nodes_.doubt();
+        if (command.once && is_lost) throw error.with_unknown_outcome();
+        // The server may have closed connections while they were idle.
+        if (!may_repeat || !is_lost || error.code() != Code::unavailable) throw;
+        may_repeat = false;
+      }
+    }
+    if (!redirection) {
+      route = nodes_.route(command.tag, deadline);
+    } else if (++redirections == kMostRedirections) {
+      throw Error(Code::unavailable,
+                  "the slot of the database is being moved to another node of the cluster");
+    } else {
+      route = nodes_.follow(*redirection, command.tag, route, deadline);
     }
   }
+}
+
+std::vector<Answer> Server::ask_each(std::span<const std::size_t> tags, const Add& add, Deadline deadline) {
+  std::map<Pool*, std::vector<std::size_t>> by_node;
+  for (std::size_t i = 0; i < tags.size(); ++i) by_node[nodes_.route(tags[i], deadline).pool].push_back(i);
+  std::vector<Answer> answers(tags.size());
+  for (const auto& [node, which] : by_node) {
+    std::vector<Reply> replies;
+    std::optional<Pool::Lease> connection;
+    try {
+      connection.emplace(node->take(deadline));
+      Request request;
+      for (const std::size_t i : which) add(request, **connection, i);
+      replies = (*connection)->call(request, deadline);
+    } catch (const Error& error) {
+      if (error.code() == Code::unavailable || error.code() == Code::timeout) nodes_.doubt();
+      const bool is_lost = connection && (*connection)->is_broken();
+      if (!is_lost || error.code() != Code::unavailable) throw;
+    }
+    const std::string server = (connection && !replies.empty()) ? (*connection)->facts().identity : "";
+    connection.reset();
+    for (std::size_t n = 0; n < which.size(); ++n) {
+      const std::size_t i = which[n];
+      // Each of those that were not served finds its own way.
+      const bool is_served = !replies.empty() && !is_error(*replies[n]);
+      answers[i] = is_served ? Answer{std::move(replies[n]), server} : ask({tags[i], i}, add, deadline);
+    }
+  }
+  return answers;
 }
 
 void Server::add_call(Request& request, const Connection& connection, View database, View function,
@@ -102,7 +179,8 @@ void Server::load_library(Connection& connection, Deadline deadline) {
   if (is_error(*reply) && text_of(*reply).find("already exists") == View::npos) throw error_of(*reply);
 }
 
-void Server::adopt(Connection& connection, View database, const redisReply& reply, Deadline deadline) {
+void Server::adopt(Connection& connection, View database, const redisReply& reply, bool asking,
+                   Deadline deadline) {
   const std::string known = connection.facts().identity;
   const StoredHead stored = head_of(*elements_of(reply, 2)[1]);
   connection.refresh(deadline);
@@ -111,9 +189,13 @@ void Server::adopt(Connection& connection, View database, const redisReply& repl
   if (identity != known || stored.server == identity) return;
   const DatabaseKeys keys = names_.of(database);
   Request request;
+  if (asking) request.command({"ASKING"});
   request.command({"FCALL", function_name("adopt"), "1", keys.keys[0], stored.server, identity,
                    hex16(new_history()), keys.base});
-  connection.call_one(request, deadline);
+  const Reply adopted = std::move(connection.call(request, deadline).back());
+  // The database has moved meanwhile: the next call will hear of it.
+  if (redirection_of(*adopted)) return;
+  if (is_error(*adopted)) throw error_of(*adopted);
 }
 
 std::uint64_t Server::new_history() {
@@ -122,42 +204,18 @@ std::uint64_t Server::new_history() {
   return history;
 }
 
-Reply Server::converse(Connection& connection, View database, View function, const Arguments& arguments,
-                       Deadline deadline) {
-  while (true) {
-    Request request;
-    add_call(request, connection, database, function, arguments);
-    Reply reply = std::move(connection.call(request, deadline).front());
-    if (is_missing_function(*reply)) {
-      load_library(connection, deadline);
-    } else if (is_of_another_server(*reply)) {
-      adopt(connection, database, *reply, deadline);
-    } else {
-      if (is_error(*reply)) throw error_of(*reply);
-      return reply;
-    }
-  }
-}
-
 Reply Server::call(View database, View function, const Arguments& arguments, Deadline deadline) {
-  return with_connection(deadline, [&](Connection& connection) {
-    return converse(connection, database, function, arguments, deadline);
-  });
+  const Add add = [&](Request& request, const Connection& connection, std::size_t) {
+    add_call(request, connection, database, function, arguments);
+  };
+  return ask({KeyNames::tag_of(database), 0, database}, add, deadline).reply;
 }
 
 Reply Server::call_once(View database, View function, const Arguments& arguments, Deadline deadline) {
-  Pool::Lease connection = pool_.take(deadline);
-  try {
-    return converse(*connection, database, function, arguments, deadline);
-  } catch (const Error& error) {
-    if (connection->is_broken()) throw error.with_unknown_outcome();
-    throw;
-  }
-}
-
-std::vector<Reply> Server::run(const Request& request, Deadline deadline) {
-  return with_connection(deadline,
-                         [&](Connection& connection) { return connection.call(request, deadline); });
+  const Add add = [&](Request& request, const Connection& connection, std::size_t) {
+    add_call(request, connection, database, function, arguments);
+  };
+  return ask({KeyNames::tag_of(database), 0, database, true}, add, deadline).reply;
 }
 
 StoredHead Server::head(View database, Deadline deadline) {
@@ -165,45 +223,42 @@ StoredHead Server::head(View database, Deadline deadline) {
   return head_of(*elements_of(*reply, 2)[1]);
 }
 
-std::vector<Reply> Server::expired(UnixMs now_ms, std::size_t limit, Deadline deadline) {
-  Request request;
-  for (std::size_t tag = 0; tag < kTags; ++tag) {
+std::vector<Answer> Server::listed(const std::string& from, const std::string& to, std::size_t limit,
+                                   Deadline deadline) {
+  const Add add = [&](Request& request, const Connection&, std::size_t tag) {
+    request.command({"ZRANGEBYLEX", names_.names(tag), from, to, "LIMIT", "0", std::to_string(limit)});
+  };
+  return ask_each(all_tags(), add, deadline);
+}
+
+std::vector<Answer> Server::expired(UnixMs now_ms, std::size_t limit, Deadline deadline) {
+  const Add add = [&](Request& request, const Connection&, std::size_t tag) {
     request.command({"FCALL", function_name("expired"), "1", names_.due(tag), names_.tagged(tag),
                      std::to_string(now_ms), std::to_string(limit)});
-  }
-  return with_connection(deadline, [&](Connection& connection) {
-    std::vector<Reply> replies = connection.call(request, deadline);
-    if (is_missing_function(*replies.front())) {
-      load_library(connection, deadline);
-      replies = connection.call(request, deadline);
-    }
-    return replies;
-  });
+  };
+  return ask_each(all_tags(), add, deadline);
 }
 
 std::vector<std::size_t> Server::behind(std::span<const Cursor> cursors, std::span<const std::size_t> which,
                                         Deadline deadline) {
-  return with_connection(deadline, [&](Connection& connection) {
-    Request request;
-    for (const std::size_t i : which) {
-      request.command({"HMGET", names_.of(cursors[i].database).keys[0], "history", "seq", "time", "floor",
-                       "fence", "server"});
+  std::vector<std::size_t> tags;
+  tags.reserve(which.size());
+  for (const std::size_t i : which) tags.push_back(KeyNames::tag_of(cursors[i].database));
+  const Add add = [&](Request& request, const Connection&, std::size_t n) {
+    request.command({"HMGET", names_.of(cursors[which[n]].database).keys[0], "history", "seq", "time",
+                     "floor", "fence", "server"});
+  };
+  const std::vector<Answer> answers = ask_each(tags, add, deadline);
+  std::vector<std::size_t> behind;
+  for (std::size_t n = 0; n < which.size(); ++n) {
+    const Cursor& cursor = cursors[which[n]];
+    StoredHead stored = head_of(*answers[n].reply);
+    if (stored.head.exists() && stored.server != answers[n].server) stored = head(cursor.database, deadline);
+    if (stored.head.history != cursor.at.history || stored.head.seq > cursor.at.seq) {
+      behind.push_back(which[n]);
     }
-    const std::vector<Reply> replies = connection.call(request, deadline);
-    std::vector<std::size_t> behind;
-    for (std::size_t n = 0; n < which.size(); ++n) {
-      const Cursor& cursor = cursors[which[n]];
-      StoredHead stored = head_of(*replies[n]);
-      if (stored.head.exists() && stored.server != connection.facts().identity) {
-        const Reply reply = converse(connection, cursor.database, "read", {"0", "0", "0", "0"}, deadline);
-        stored = head_of(*elements_of(*reply, 2)[1]);
-      }
-      if (stored.head.history != cursor.at.history || stored.head.seq > cursor.at.seq) {
-        behind.push_back(which[n]);
-      }
-    }
-    return behind;
-  });
+  }
+  return behind;
 }
 
 }  // namespace holdfast::redis

@@ -43,8 +43,8 @@ ServerFacts parse_info(View info) {
   return facts;
 }
 
-void judge_server(const ServerFacts& facts, const std::string& address) {
-  const std::string who = "the Redis server at " + address;
+void judge_server(const ServerFacts& facts, const Address& address) {
+  const std::string who = "the Redis server at " + address.text();
   if (facts.loading) {
     throw Error(Code::unavailable, who + " is loading its data; try again when it is done");
   }
@@ -60,8 +60,11 @@ void judge_server(const ServerFacts& facts, const std::string& address) {
     throw Error(Code::capability_missing,
                 who + " does not say who it is (run_id in INFO), so that lost commits would not be noticed");
   }
-  if (facts.cluster) {
-    throw Error(Code::capability_missing, who + " is a node of a cluster, which is not supported");
+  if (facts.cluster && !address.cluster) {
+    throw Error(Code::invalid_argument, who + " is a node of a cluster; add the option cluster=true");
+  }
+  if (!facts.cluster && address.cluster) {
+    throw Error(Code::invalid_argument, who + " is no node of a cluster; leave out cluster=true");
   }
   // The volatile policies evict keys with an expiry, and none of ours has one.
   if (facts.eviction != "noeviction" && !facts.eviction.starts_with("volatile-")) {

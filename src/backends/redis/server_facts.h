@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "backends/redis/address.h"
 #include "holdfast/types.h"
 
 namespace holdfast::redis {
@@ -28,8 +29,8 @@ struct ServerFacts {
 ServerFacts parse_info(View info);
 
 /// Throws where a store must not be kept on such a server: unavailable for a replica or a server that is
-/// loading, capability_missing for one that is too old, evicts keys, or is a node of a cluster. `address` is
-/// for the message.
-void judge_server(const ServerFacts& facts, const std::string& address);
+/// loading, capability_missing for one that is too old or evicts keys, invalid_argument for a node of a
+/// cluster whose address does not say so, and the other way round.
+void judge_server(const ServerFacts& facts, const Address& address);
 
 }  // namespace holdfast::redis

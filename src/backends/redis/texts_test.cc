@@ -4,6 +4,7 @@
 #include "backends/redis/address.h"
 #include "backends/redis/codec.h"
 #include "backends/redis/key_names.h"
+#include "backends/redis/nodes.h"
 #include "backends/redis/redis_backend.h"
 #include "backends/redis/server_facts.h"
 #include "tests/support/code_of.h"
@@ -13,11 +14,12 @@ namespace {
 
 using testing_support::code_of;
 
-Address address_of(const std::string& text) {
+std::vector<Address> addresses_of(const std::string& text) {
   const Url url = Url::parse(text);
   const BackendFactory factory = redis_factories().front();
-  return parse_address(url, Options("redis:", factory.options, url.options));
+  return parse_addresses(url, Options("redis:", factory.options, url.options));
 }
+Address address_of(const std::string& text) { return addresses_of(text).front(); }
 
 TEST(RedisAddress, HasUserPasswordHostPortAndNumber) {
   const Address address = address_of("redis://us%40er:p%3Aw%2F@host:7000/3");
@@ -27,6 +29,55 @@ TEST(RedisAddress, HasUserPasswordHostPortAndNumber) {
   EXPECT_EQ(address.port, "7000");
   EXPECT_EQ(address.database, 3);
   EXPECT_FALSE(address.tls);
+}
+
+TEST(RedisAddress, NamesSeveralNodesOfACluster) {
+  const auto addresses = addresses_of("redis://:secret@one:7000,two,[::1]:7002?cluster=true");
+  ASSERT_EQ(addresses.size(), 3u);
+  EXPECT_EQ(addresses[0].text(), "one:7000");
+  EXPECT_EQ(addresses[1].text(), "two:6379");
+  EXPECT_EQ(addresses[2].text(), "[::1]:7002");
+  for (const Address& address : addresses) {
+    EXPECT_EQ(address.password, "secret");
+    EXPECT_TRUE(address.cluster);
+  }
+}
+
+TEST(RedisAddress, OfAClusterHasNeitherSocketNorNumber) {
+  for (const char* url : {"redis://one,two", "redis:///run/redis.sock?cluster=true",
+                          "redis://one/3?cluster=true", "redis://one?cluster=true&database=1"}) {
+    EXPECT_EQ(code_of([&] { addresses_of(url); }), Code::invalid_argument) << url;
+  }
+}
+
+TEST(RedisSlots, AreThoseOfTheServer) {
+  // CLUSTER KEYSLOT of "{00}", "{2a}" and "123456789" says so.
+  EXPECT_EQ(slot_of_tag("123456789"), 12739);
+  EXPECT_EQ(slot_of_tag(KeyNames::tag_text(0)), 13254);
+  EXPECT_EQ(slot_of_tag(KeyNames::tag_text(42)), 8048);
+}
+
+TEST(RedisSlots, AreNamedByWhatRefusesToServeThem) {
+  const auto redirection = [](const std::string& text) {
+    redisReply reply{};
+    reply.type = REDIS_REPLY_ERROR;
+    std::string bytes = text;
+    reply.str = bytes.data();
+    reply.len = bytes.size();
+    return redirection_of(reply);
+  };
+  const auto moved = redirection("MOVED 3999 127.0.0.1:6381");
+  ASSERT_TRUE(moved.has_value());
+  EXPECT_EQ(moved->kind, Redirection::Kind::moved);
+  EXPECT_EQ(moved->host, "127.0.0.1");
+  EXPECT_EQ(moved->port, "6381");
+  EXPECT_EQ(redirection("ASK 3999 ::1:6381").value().kind, Redirection::Kind::ask);
+  EXPECT_EQ(redirection("ASK 3999 ::1:6381").value().host, "::1");
+  EXPECT_EQ(redirection("MOVED 3999 :6381").value().host, "");
+  EXPECT_EQ(redirection("TRYAGAIN Multiple keys request during rehashing of slot").value().kind,
+            Redirection::Kind::again);
+  EXPECT_FALSE(redirection("CLUSTERDOWN The cluster is down").has_value());
+  EXPECT_FALSE(redirection("ERR Function not found").has_value());
 }
 
 TEST(RedisAddress, IsTheUsualOneUnlessToldOtherwise) {
@@ -138,7 +189,7 @@ TEST(RedisFacts, AreReadFromInfo) {
   EXPECT_EQ(facts.version, "7.0.15");
   EXPECT_EQ(facts.replicas, 2);
   EXPECT_TRUE(facts.append_only);
-  EXPECT_NO_THROW(judge_server(facts, "here"));
+  EXPECT_NO_THROW(judge_server(facts, {}));
 }
 
 TEST(RedisFacts, DecideWhetherAStoreMayBeKeptThere) {
@@ -147,20 +198,23 @@ TEST(RedisFacts, DecideWhetherAStoreMayBeKeptThere) {
   good.version = "7.0.15";
   good.role = "master";
   good.eviction = "noeviction";
-  EXPECT_NO_THROW(judge_server(good, "here"));
+  EXPECT_NO_THROW(judge_server(good, {}));
   const auto code = [&](auto change) {
     ServerFacts facts = good;
     change(facts);
-    return code_of([&] { judge_server(facts, "here"); });
+    return code_of([&] { judge_server(facts, {}); });
   };
   EXPECT_EQ(code([](ServerFacts& facts) { facts.eviction = "allkeys-lru"; }), Code::capability_missing);
   EXPECT_EQ(code([](ServerFacts& facts) { facts.version = "6.2.7"; }), Code::capability_missing);
   EXPECT_EQ(code([](ServerFacts& facts) { facts.identity = ":"; }), Code::capability_missing);
-  EXPECT_EQ(code([](ServerFacts& facts) { facts.cluster = true; }), Code::capability_missing);
+  EXPECT_EQ(code([](ServerFacts& facts) { facts.cluster = true; }), Code::invalid_argument);
   EXPECT_EQ(code([](ServerFacts& facts) { facts.role = "slave"; }), Code::unavailable);
   EXPECT_EQ(code([](ServerFacts& facts) { facts.loading = true; }), Code::unavailable);
+  Address in_a_cluster;
+  in_a_cluster.cluster = true;
+  EXPECT_EQ(code_of([&] { judge_server(good, in_a_cluster); }), Code::invalid_argument);
   good.eviction = "volatile-lru";
-  EXPECT_NO_THROW(judge_server(good, "here"));
+  EXPECT_NO_THROW(judge_server(good, {}));
 }
 
 }  // namespace

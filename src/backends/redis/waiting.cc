@@ -12,6 +12,8 @@ namespace {
 /// While the server cannot be heard, or was not heard for long, heads are read this often.
 constexpr std::chrono::milliseconds kDeafPoll{50};
 constexpr std::chrono::seconds kSafetyPoll{1};
+/// A node that refuses to tell of a channel is not asked again at once.
+constexpr std::chrono::milliseconds kLossPause{10};
 /// Channels that nobody has waited on for so long are given up, but not while few are kept.
 constexpr std::chrono::seconds kKeptFor{60};
 constexpr std::size_t kFewChannels = 1'000;
@@ -19,8 +21,11 @@ constexpr std::chrono::seconds kConnectTime{5};
 
 }  // namespace
 
-Waiting::Waiting(Pool& pool, std::shared_ptr<Clock> clock, Behind behind)
-    : pool_(pool), clock_(std::move(clock)), behind_(std::move(behind)), signal_(::eventfd(0, EFD_CLOEXEC)) {
+Waiting::Waiting(Nodes& nodes, std::shared_ptr<Clock> clock, Behind behind)
+    : nodes_(nodes),
+      clock_(std::move(clock)),
+      behind_(std::move(behind)),
+      signal_(::eventfd(0, EFD_CLOEXEC)) {
   if (signal_ < 0) throw Error(Code::internal, "no descriptor is free for waiting");
 }
 
@@ -47,7 +52,7 @@ void Waiting::wake() {
   changed_.notify_all();
 }
 
-std::vector<std::size_t> Waiting::wait(std::span<const Cursor> cursors, std::span<const std::string> names,
+std::vector<std::size_t> Waiting::wait(std::span<const Cursor> cursors, std::span<const Place> places,
                                        Deadline deadline) {
   std::unique_lock lock(mutex_);
   const std::uint64_t wakes_seen = wakes_;
@@ -55,10 +60,11 @@ std::vector<std::size_t> Waiting::wait(std::span<const Cursor> cursors, std::spa
   std::vector<Channel*> channels;
   std::vector<std::uint64_t> seen;
   std::vector<std::size_t> dirty;
-  channels.reserve(names.size());
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    const auto [found, is_new] = channels_.try_emplace(names[i]);
-    if (is_new) to_subscribe_.push_back(names[i]);
+  channels.reserve(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const auto [found, is_new] = channels_.try_emplace(places[i].channel);
+    if (is_new) to_subscribe_.push_back(places[i].channel);
+    found->second.tag = places[i].tag;
     ++found->second.waiters;
     channels.push_back(&found->second);
     seen.push_back(found->second.events);
@@ -95,8 +101,10 @@ std::vector<std::size_t> Waiting::wait(std::span<const Cursor> cursors, std::spa
         leave();
         return behind;
       }
-      const Deadline look_again = clock_->steady_now() + (connected_ ? Deadline::duration(kSafetyPoll)
-                                                                     : Deadline::duration(kDeafPoll));
+      const bool is_heard = std::all_of(channels.begin(), channels.end(),
+                                        [](const Channel* channel) { return channel->confirmed; });
+      const Deadline look_again =
+          clock_->steady_now() + (is_heard ? Deadline::duration(kSafetyPoll) : Deadline::duration(kDeafPoll));
       while (!is_over() && is_quiet() && clock_->steady_now() < look_again) {
         clock_->wait_until(changed_, lock, std::min(deadline, look_again));
       }
@@ -120,86 +128,157 @@ std::vector<std::size_t> Waiting::wait(std::span<const Cursor> cursors, std::spa
 // --- the listener
 
 void Waiting::listen() {
-  std::unique_lock lock(mutex_);
-  while (!closing_) {
-    lock.unlock();
-    try {
-      const std::unique_ptr<Connection> connection = pool_.connect(clock_->steady_now() + kConnectTime);
-      lock.lock();
-      connected_ = true;
-      to_subscribe_.clear();
-      for (auto& [name, channel] : channels_) {
-        channel.confirmed = false;
-        to_subscribe_.push_back(name);
-      }
-      lock.unlock();
-      listen_on(*connection);
-      lock.lock();
-    } catch (const Error&) {
-      // The pool makes the next attempt wait; meanwhile heads are read by time.
-      if (!lock.owns_lock()) lock.lock();
-    }
-    connected_ = false;
-    changed_.notify_all();
-  }
-}
-
-Request Waiting::changed_subscriptions() {
-  Request request;
-  const std::lock_guard lock(mutex_);
-  if (!to_subscribe_.empty()) {
-    Arguments subscribe{"SUBSCRIBE"};
-    for (const std::string& name : to_subscribe_) subscribe.add(name);
-    request.command(subscribe);
-    to_subscribe_.clear();
-  }
-  if (channels_.size() <= kFewChannels) return request;
-  const Deadline limit = clock_->steady_now() - kKeptFor;
-  for (auto at = channels_.begin(); at != channels_.end();) {
-    const Channel& channel = at->second;
-    if (channel.waiters == 0 && channel.confirmed && channel.used_at < limit) {
-      request.command(Arguments{"UNSUBSCRIBE", at->first});
-      at = channels_.erase(at);
-    } else {
-      ++at;
-    }
-  }
-  return request;
-}
-
-void Waiting::listen_on(Connection& connection) {
+  Connections connections;
   while (true) {
     {
       const std::lock_guard lock(mutex_);
       if (closing_) return;
     }
-    const Request request = changed_subscriptions();
-    if (request.commands() > 0) connection.send(request, clock_->steady_now() + kConnectTime);
-    while (const Reply reply = connection.take_arrived()) take_message(*reply);
-    if (!connection.stream().has_buffered()) {
-      pollfd ready[2] = {{connection.stream().descriptor(), POLLIN, 0}, {signal_, POLLIN, 0}};
-      ::poll(ready, 2, 1'000);
-      if ((ready[1].revents & POLLIN) != 0) {
-        std::uint64_t count = 0;
-        [[maybe_unused]] const ssize_t drained = ::read(signal_, &count, sizeof(count));
-      }
-      if (ready[0].revents == 0) continue;
-    }
-    take_message(*connection.receive(clock_->steady_now() + kConnectTime));
+    subscribe(connections);
+    listen_once(connections);
   }
 }
 
+void Waiting::lose(Connections& connections, Pool* node) {
+  connections.erase(node);
+  nodes_.doubt();
+  const std::lock_guard lock(mutex_);
+  for (auto& [name, channel] : channels_) {
+    if (channel.heard_at != node) continue;
+    channel.heard_at = nullptr;
+    channel.confirmed = false;
+    to_subscribe_.push_back(name);
+  }
+  changed_.notify_all();
+}
+
+void Waiting::subscribe(Connections& connections) {
+  std::map<Pool*, Request> requests;
+  std::vector<std::pair<std::string, std::size_t>> wanted;
+  {
+    const std::lock_guard lock(mutex_);
+    for (std::string& name : to_subscribe_) {
+      const auto found = channels_.find(name);
+      if (found != channels_.end()) wanted.emplace_back(std::move(name), found->second.tag);
+    }
+    to_subscribe_.clear();
+    const Deadline limit = clock_->steady_now() - kKeptFor;
+    for (auto at = channels_.begin(); channels_.size() > kFewChannels && at != channels_.end();) {
+      const Channel& channel = at->second;
+      if (channel.waiters == 0 && channel.confirmed && channel.used_at < limit) {
+        requests[channel.heard_at].command(Arguments{"SUNSUBSCRIBE", at->first});
+        at = channels_.erase(at);
+      } else {
+        ++at;
+      }
+    }
+  }
+  const Deadline deadline = clock_->steady_now() + kConnectTime;
+  bool is_deaf = false;
+  const auto give_up = [&](const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    to_subscribe_.push_back(name);
+    is_deaf = true;
+  };
+  std::vector<Pool*> unreachable;
+  for (const auto& [name, tag] : wanted) {
+    try {
+      Pool* node = nodes_.route(tag, deadline).pool;
+      if (std::find(unreachable.begin(), unreachable.end(), node) != unreachable.end()) {
+        give_up(name);
+        continue;
+      }
+      std::unique_ptr<Connection>& connection = connections[node];
+      if (!connection) {
+        unreachable.push_back(node);
+        connection = node->connect(deadline);
+        unreachable.pop_back();
+      }
+      // One command for each channel: those of one command have to share a slot.
+      requests[node].command(Arguments{"SSUBSCRIBE", name});
+      const std::lock_guard lock(mutex_);
+      const auto found = channels_.find(name);
+      if (found != channels_.end()) found->second.heard_at = node;
+    } catch (const Error&) {
+      // Meanwhile heads are read by time.
+      nodes_.doubt();
+      give_up(name);
+    }
+  }
+  for (const auto& [node, request] : requests) {
+    const auto found = connections.find(node);
+    if (found == connections.end() || !found->second) continue;
+    try {
+      found->second->send(request, deadline);
+    } catch (const Error&) {
+      lose(connections, node);
+    }
+  }
+  std::erase_if(connections, [](const auto& each) { return each.second == nullptr; });
+  if (is_deaf) pause(kDeafPoll);
+}
+
+void Waiting::pause(std::chrono::milliseconds length) {
+  std::unique_lock lock(mutex_);
+  const Deadline until = clock_->steady_now() + length;
+  while (!closing_ && clock_->steady_now() < until) clock_->wait_until(changed_, lock, until);
+}
+
+void Waiting::listen_once(Connections& connections) {
+  std::vector<pollfd> ready{{signal_, POLLIN, 0}};
+  std::vector<Pool*> nodes;
+  std::vector<Pool*> lost;
+  bool has_buffered = false;
+  for (const auto& [node, connection] : connections) {
+    nodes.push_back(node);
+    ready.push_back({connection->stream().descriptor(), POLLIN, 0});
+    has_buffered = has_buffered || connection->stream().has_buffered();
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    has_buffered = has_buffered || !to_subscribe_.empty();
+  }
+  ::poll(ready.data(), ready.size(), has_buffered ? 0 : 1'000);
+  if ((ready[0].revents & POLLIN) != 0) {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const ssize_t drained = ::read(signal_, &count, sizeof(count));
+  }
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    Connection& connection = *connections.at(nodes[i]);
+    if (ready[i + 1].revents == 0 && !connection.stream().has_buffered()) continue;
+    try {
+      take_all(connection);
+    } catch (const Error&) {
+      lost.push_back(nodes[i]);
+    }
+  }
+  for (Pool* node : lost) lose(connections, node);
+  if (!lost.empty()) pause(kLossPause);
+}
+
+void Waiting::take_all(Connection& connection) {
+  take_message(*connection.receive(clock_->steady_now() + kConnectTime));
+  while (const Reply reply = connection.take_arrived()) take_message(*reply);
+}
+
 void Waiting::take_message(const redisReply& reply) {
+  // An error too: a node that does not keep the slot of a channel refuses to tell of it.
   const std::vector<const redisReply*> parts = elements_of(reply, 3);
   const View kind = text_of(*parts[0]);
   const std::lock_guard lock(mutex_);
   const auto found = channels_.find(text_of(*parts[1]));
   if (found == channels_.end()) return;
-  if (kind == "subscribe") found->second.confirmed = true;
-  if (kind == "subscribe" || kind == "message") {
-    ++found->second.events;
-    changed_.notify_all();
+  Channel& channel = found->second;
+  if (kind == "ssubscribe") channel.confirmed = true;
+  if (kind == "sunsubscribe") {
+    // The slot has moved.
+    channel.confirmed = false;
+    channel.heard_at = nullptr;
+    to_subscribe_.push_back(found->first);
+    nodes_.doubt();
   }
+  if (kind == "ssubscribe" || kind == "smessage") ++channel.events;
+  changed_.notify_all();
 }
 
 }  // namespace holdfast::redis
