@@ -173,7 +173,7 @@ TestCluster::TestCluster(const std::vector<std::string>& settings, int port)
   if (kIsMade) run({"cp", "-a", kTemplate.path() + "/cluster", cluster()}, log());
   std::ofstream out(cluster() + "/postgresql.conf", std::ios::app);
   out << "listen_addresses = ''\nshared_buffers = 16MB\nmax_connections = 60\nwal_level = replica\n"
-         "recovery_init_sync_method = syncfs\n";
+         "recovery_init_sync_method = syncfs\ndynamic_shared_memory_type = mmap\n";
   for (const std::string& setting : settings) out << setting << "\n";
   out.close();
   start();
