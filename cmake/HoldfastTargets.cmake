@@ -25,7 +25,7 @@ function(holdfast_library name)
   target_link_libraries(${name} PUBLIC Threads::Threads nlohmann_json::nlohmann_json
                                 PRIVATE SQLite::SQLite3 PkgConfig::sodium $<LINK_ONLY:PostgreSQL::PostgreSQL>
                                         $<LINK_ONLY:PkgConfig::hiredis> OpenSSL::SSL absl::btree absl::flat_hash_map
-                                        absl::synchronization)
+                                        absl::synchronization absl::time)
   holdfast_warnings(${name})
   if(HOLDFAST_CLANG_TIDY)
     set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY "${HOLDFAST_CLANG_TIDY}")

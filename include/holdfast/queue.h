@@ -125,6 +125,8 @@ struct Delivery : JobLease {
   std::uint32_t attempt = 1;    ///< 1 for the first delivery
   UnixMs lease_ends_at_ms = 0;  ///< by the clock that the store goes by
   UnixMs sent_at_ms = 0;
+  /// When it was to be delivered, if it was sent with a delay or an instant; of a schedule's job, the tick.
+  std::optional<UnixMs> run_at_ms = {};
   int priority = 5;
   Bytes ordering_key;
   Bytes tenant;

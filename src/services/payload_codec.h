@@ -40,6 +40,8 @@ class PayloadCodec {
   StoredPayload store(const Payload& payload) const;
   /// Nothing if its object is gone.
   std::optional<Payload> load(const StoredPayload& stored) const;
+  /// Of a small one.
+  static Payload of_text(StoredPayload stored) { return Payload(stored.kind, std::move(stored.text)); }
   /// Nothing if its object is gone because `entry`, which names it, has changed since it was read: read
   /// again. Throws corruption if the entry is still the same.
   std::optional<Payload> load(const StoredPayload& stored, const Entry& entry) const;

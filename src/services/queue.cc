@@ -43,33 +43,6 @@ void validate_text(View text, const char* what) {
                                           std::to_string(limits::kJobTextBytes) + " bytes of UTF-8");
 }
 
-void validate_options(const SendOptions& options) {
-  const auto refuse_unless = [](bool holds, const char* what) {
-    if (!holds) throw Error(Code::invalid_argument, Bytes("sending a job: ") + what);
-  };
-  validate_text(options.kind, "kind");
-  validate_text(options.ordering_key, "ordering key");
-  validate_text(options.unique_key, "unique key");
-  validate_text(options.tenant, "tenant");
-  refuse_unless(options.priority >= 0 && options.priority < kJobPriorities, "a priority is 0 to 9");
-  refuse_unless(!options.delay || !options.run_at_ms, "it has a delay or an instant, not both");
-  refuse_unless(!options.delay || options.delay->count() >= 0, "a delay is not negative");
-  refuse_unless(!options.delay || *options.delay <= std::chrono::hours(24 * 365 * 100),
-                "a delay is a hundred years at most");
-  refuse_unless(!options.run_at_ms || *options.run_at_ms <= limits::kExpiresAtMs,
-                "an instant lies before the end of time");
-  refuse_unless(!options.unique_for || !options.unique_key.empty(), "unique_for needs a unique key");
-  for (const auto& after : {options.unique_after_completion, options.unique_after_death}) {
-    refuse_unless(!after || (!options.unique_key.empty() && !options.unique_for),
-                  "unique_after_completion and unique_after_death need a unique key without unique_for");
-    refuse_unless(!after || (after->count() >= 0 && *after <= std::chrono::hours(24 * 365 * 100)),
-                  "a unique key is kept for a hundred years at most");
-  }
-  refuse_unless(!options.unique_for || (options.unique_for->count() >= 1 &&
-                                        *options.unique_for <= std::chrono::hours(24 * 365 * 100)),
-                "unique_for is 1 ms to a hundred years");
-}
-
 JobRecord record_of(const SendOptions& options, const StoredPayload& body, UnixMs now_ms) {
   JobRecord record;
   record.sent_at_ms = now_ms;
@@ -220,6 +193,33 @@ bool remove_plain(Database& database, const QueueKeys& keys, std::span<const Job
 }
 
 }  // namespace
+
+void validate_options(const SendOptions& options) {
+  const auto refuse_unless = [](bool holds, const char* what) {
+    if (!holds) throw Error(Code::invalid_argument, Bytes("sending a job: ") + what);
+  };
+  validate_text(options.kind, "kind");
+  validate_text(options.ordering_key, "ordering key");
+  validate_text(options.unique_key, "unique key");
+  validate_text(options.tenant, "tenant");
+  refuse_unless(options.priority >= 0 && options.priority < kJobPriorities, "a priority is 0 to 9");
+  refuse_unless(!options.delay || !options.run_at_ms, "it has a delay or an instant, not both");
+  refuse_unless(!options.delay || options.delay->count() >= 0, "a delay is not negative");
+  refuse_unless(!options.delay || *options.delay <= std::chrono::hours(24 * 365 * 100),
+                "a delay is a hundred years at most");
+  refuse_unless(!options.run_at_ms || *options.run_at_ms <= limits::kExpiresAtMs,
+                "an instant lies before the end of time");
+  refuse_unless(!options.unique_for || !options.unique_key.empty(), "unique_for needs a unique key");
+  for (const auto& after : {options.unique_after_completion, options.unique_after_death}) {
+    refuse_unless(!after || (!options.unique_key.empty() && !options.unique_for),
+                  "unique_after_completion and unique_after_death need a unique key without unique_for");
+    refuse_unless(!after || (after->count() >= 0 && *after <= std::chrono::hours(24 * 365 * 100)),
+                  "a unique key is kept for a hundred years at most");
+  }
+  refuse_unless(!options.unique_for || (options.unique_for->count() >= 1 &&
+                                        *options.unique_for <= std::chrono::hours(24 * 365 * 100)),
+                "unique_for is 1 ms to a hundred years");
+}
 
 const char* name(JobState state) {
   switch (state) {

@@ -247,6 +247,7 @@ Delivery QueueClaims::lease(Transaction& transaction, const QueueKeys& keys, Job
   delivery.attempt = record.attempts;
   delivery.lease_ends_at_ms = token.ends_at_ms;
   delivery.sent_at_ms = record.sent_at_ms;
+  delivery.run_at_ms = record.run_at_ms;
   delivery.priority = record.priority;
   delivery.ordering_key = std::move(record.ordering_key);
   delivery.tenant = std::move(record.tenant);

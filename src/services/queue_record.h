@@ -37,7 +37,8 @@ struct JobRecord {
   void note_error(UnixMs now_ms, View text);
 };
 
-/// Throws invalid_argument.
+/// Throw invalid_argument.
+void validate_options(const SendOptions& options);
 void validate_settings(const QueueSettings& settings);
 Bytes settings_text(const QueueSettings& settings);
 /// Throws corruption.
