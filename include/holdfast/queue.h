@@ -30,6 +30,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <vector>
 
 #include "holdfast/environment.h"
@@ -164,6 +165,18 @@ struct JobError {
   bool operator==(const JobError&) const = default;
 };
 
+/// What a worker says of a job while it works on it.
+struct JobNotes {
+  std::optional<double> progress = {};  ///< 0 to 1
+  std::vector<Bytes> lines = {};        ///< for people
+};
+
+struct JobLogLine {
+  UnixMs at_ms = 0;  ///< when it was written
+  Bytes text;
+  bool operator==(const JobLogLine&) const = default;
+};
+
 struct Job {
   JobId id;
   JobState state = JobState::ready;
@@ -179,6 +192,9 @@ struct Job {
   Bytes tenant;
   /// What its failed attempts have said, oldest first: the newest limits::kJobErrors.
   std::vector<JobError> errors;
+  /// What its workers have noted: the newest limits::kJobLogLines, oldest first.
+  std::optional<double> progress;
+  std::vector<JobLogLine> log;
   UnixMs finished_at_ms = 0;  ///< completed and dead
   /// dead: "max_attempts" (the last attempt failed), "permanent" (a failure said so), "lease_expired" (the
   /// last attempt neither ended nor extended its lease: a crash, mostly) or "body_lost" (the store has lost
@@ -248,12 +264,16 @@ class Queue {
   std::vector<Delivery> receive(std::size_t limit = 1, std::optional<std::chrono::milliseconds> lease = {});
   /// Waits until there is something to receive, the pause and the limits included; false if there was
   /// nothing until the deadline, and without one as long as it takes. Others may be faster: receive() may
-  /// then give nothing. Waits for commits and for what is due, without asking again and again. Throws closed
-  /// when the store is closed.
-  bool wait(Deadline deadline = {}) const;
+  /// then give nothing. Waits for commits and for what is due, without asking again and again. False as well
+  /// once `stop` is requested. Throws closed when the store is closed.
+  bool wait(Deadline deadline = {}, const std::stop_token& stop = {}) const;
   /// Lets the lease end so much later than now; the token changes with it. Throws LeaseLost.
   void extend(Delivery& delivery, std::chrono::milliseconds lease);
   JobLease extend(const JobLease& lease, std::chrono::milliseconds by);
+  /// Keeps the notes with the job, and lets the lease end `extend_by` later than now if that is given; the
+  /// token changes. Throws LeaseLost. Cost: as that of extend().
+  JobLease note(const JobLease& lease, const JobNotes& notes,
+                std::optional<std::chrono::milliseconds> extend_by = {});
   /// The job is done; `result` is kept as long as the job is. Throws LeaseLost. Cost: one commit of one
   /// entry; a read as well where there is more to do than to remove the job, or the settings were set since
   /// its delivery.
@@ -337,6 +357,9 @@ inline constexpr std::size_t kJobTextBytes = 400;
 inline constexpr std::size_t kQueueBatch = 250;
 inline constexpr std::size_t kJobErrors = 20;
 inline constexpr std::size_t kJobErrorBytes = 2'000;
+/// Of what is noted; longer lines are cut.
+inline constexpr std::size_t kJobLogLines = 50;
+inline constexpr std::size_t kJobLogBytes = 500;
 inline constexpr std::chrono::hours kJobLease{24};
 
 }  // namespace limits

@@ -302,22 +302,29 @@ std::vector<Delivery> Queue::receive(std::size_t limit, std::optional<millisecon
   return impl_->claims.receive(limit, lease);
 }
 
-JobLease Queue::extend(const JobLease& lease, milliseconds by) {
+JobLease Queue::extend(const JobLease& lease, milliseconds by) { return note(lease, {}, by); }
+
+JobLease Queue::note(const JobLease& lease, const JobNotes& notes, std::optional<milliseconds> extend_by) {
   validate_job_id(lease.id);
   const LeaseToken token = LeaseToken::parse(lease.token);
-  if (by < milliseconds(1) || by > limits::kJobLease) {
+  if (extend_by && (*extend_by < milliseconds(1) || *extend_by > limits::kJobLease)) {
     throw Error(Code::invalid_argument, "a lease lasts 1 ms to 24 hours");
   }
-  LeaseToken extended = token;
+  LeaseToken noted = token;
   const Position at = impl_->database.transact([&](Transaction& transaction) {
-    const Entry entry = QueueMoves(transaction, impl_->keys).leased(lease, token);
-    extended.ends_at_ms = transaction.now() + by.count();
-    const Bytes key = impl_->keys.leased(extended.ends_at_ms) + lease.id;
+    Entry entry = QueueMoves(transaction, impl_->keys).leased(lease, token);
+    if (notes.progress || !notes.lines.empty()) {
+      JobRecord record = JobRecord::parse(entry.value);
+      record.note(transaction.now(), notes);
+      entry.value = record.envelope();
+    }
+    if (extend_by) noted.ends_at_ms = transaction.now() + extend_by->count();
+    const Bytes key = impl_->keys.leased(noted.ends_at_ms) + lease.id;
     if (key != entry.key) transaction.erase(entry.key);
     transaction.put(key, entry.value);
   });
-  extended.version = at.seq;
-  return {lease.id, extended.text()};
+  noted.version = at.seq;
+  return {lease.id, noted.text()};
 }
 
 void Queue::extend(Delivery& delivery, milliseconds lease) {

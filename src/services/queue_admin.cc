@@ -66,6 +66,8 @@ std::optional<Job> load_job(const Database& database, const QueueKeys& keys, con
   job.unique_key = std::move(record.unique_key);
   job.tenant = std::move(record.tenant);
   job.errors = std::move(record.errors);
+  job.progress = record.progress;
+  job.log = std::move(record.log);
   job.finished_at_ms = record.finished_at_ms;
   job.reason = std::move(record.reason);
   if (state == JobState::completed) {

@@ -40,6 +40,10 @@ Bytes text_of_rest(const JobRecord& record) {
   for (const JobError& error : record.errors) {
     rest["errors"].push_back({{"attempt", error.attempt}, {"at_ms", error.at_ms}, {"text", error.text}});
   }
+  if (record.progress) rest["progress"] = *record.progress;
+  for (const JobLogLine& line : record.log) {
+    rest["log"].push_back({{"at_ms", line.at_ms}, {"text", line.text}});
+  }
   if (!record.reason.empty()) rest["reason"] = record.reason;
   if (record.finished_at_ms != 0) rest["finished_ms"] = record.finished_at_ms;
   return rest.is_null() ? Bytes() : rest.dump();
@@ -59,6 +63,12 @@ void parse_rest(View text, JobRecord& record) {
       if (name == "run_at_ms") record.run_at_ms = value.get<UnixMs>();
       if (name == "reason") record.reason = value.get<Bytes>();
       if (name == "finished_ms") record.finished_at_ms = value.get<UnixMs>();
+      if (name == "progress") record.progress = value.get<double>();
+      if (name == "log") {
+        for (const auto& line : value) {
+          record.log.push_back({line.at("at_ms").get<UnixMs>(), line.at("text").get<Bytes>()});
+        }
+      }
       if (name != "errors") continue;
       for (const auto& error : value) {
         record.errors.push_back(
@@ -129,6 +139,16 @@ JobRecord JobRecord::parse(View envelope) {
 void JobRecord::note_error(UnixMs now_ms, View text) {
   errors.push_back({attempts, now_ms, readable(beginning(text, limits::kJobErrorBytes))});
   if (errors.size() > limits::kJobErrors) errors.erase(errors.begin());
+}
+
+void JobRecord::note(UnixMs now_ms, const JobNotes& notes) {
+  if (notes.progress) progress = *notes.progress >= 0 ? std::min(*notes.progress, 1.0) : 0.0;
+  for (const Bytes& line : notes.lines) {
+    log.push_back({now_ms, readable(beginning(line, limits::kJobLogBytes))});
+  }
+  if (log.size() > limits::kJobLogLines) {
+    log.erase(log.begin(), log.end() - static_cast<std::ptrdiff_t>(limits::kJobLogLines));
+  }
 }
 
 void validate_settings(const QueueSettings& settings) {

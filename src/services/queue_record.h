@@ -23,6 +23,8 @@ struct JobRecord {
   Bytes tenant;
   std::optional<UnixMs> run_at_ms;  ///< of one that was sent with a delay
   std::vector<JobError> errors;
+  std::optional<double> progress;
+  std::vector<JobLogLine> log;
   Bytes reason;
   UnixMs finished_at_ms = 0;
   StoredPayload body;
@@ -35,6 +37,7 @@ struct JobRecord {
   bool is_plain() const { return ordering_key.empty() && !is_unique_while_live && !body.is_object(); }
   /// Keeps what the attempt has failed with, within the limits.
   void note_error(UnixMs now_ms, View text);
+  void note(UnixMs now_ms, const JobNotes& notes);
 };
 
 /// Throw invalid_argument.

@@ -52,11 +52,12 @@ std::optional<UnixMs> next_delivery_ms(Transaction& transaction, const QueueKeys
 
 }  // namespace
 
-bool Queue::wait(Deadline deadline) const {
+bool Queue::wait(Deadline deadline, const std::stop_token& stop) const {
   Database& database = impl_->database;
   Clock& clock = *impl_->clock;
   if (deadline == Deadline{}) deadline = Deadline::max();
   Watch watch = database.watch(Range::prefix(impl_->keys.base()), database.position());
+  const std::stop_callback cancel(stop, [&watch] { watch.cancel(); });
   for (;;) {
     // Before the look: time that passes from here on counts.
     const Deadline steady_now = clock.steady_now();
@@ -66,7 +67,7 @@ bool Queue::wait(Deadline deadline) const {
       return next_delivery_ms(transaction, impl_->keys);
     });
     if (next_ms && *next_ms <= now_ms) return true;
-    if (clock.steady_now() >= deadline) return false;
+    if (clock.steady_now() >= deadline || stop.stop_requested()) return false;
     // In steps, because the wall clock may be set meanwhile.
     milliseconds left = kLongestStep;
     if (next_ms) left = std::min(left, milliseconds(*next_ms - now_ms));
