@@ -43,8 +43,10 @@ TestCluster* RedisCluster::cluster_ = nullptr;
 
 TEST_F(RedisCluster, IsRefusedWhereTheUrlDoesNotNameIt) {
   EXPECT_EQ(code_of([&] { open_backend("redis://127.0.0.1:" + cluster().port(0)); }), Code::invalid_argument);
-  TestServer alone({"--port", "0"});
-  EXPECT_EQ(code_of([&] { open_backend("redis://127.0.0.1:1?cluster=true"); }), Code::unavailable);
+  const std::string port = free_port();
+  TestServer alone({"--port", port, "--bind", "127.0.0.1"});
+  EXPECT_EQ(code_of([&] { open_backend("redis://127.0.0.1:" + port + "?cluster=true"); }),
+            Code::invalid_argument);
 }
 
 TEST_F(RedisCluster, NeverPromisesToKeepWhatItAcknowledged) {
@@ -114,6 +116,21 @@ TEST_F(RedisCluster, WakesWhoWaitsForDatabasesOfSeveralNodes) {
     EXPECT_EQ(behind, std::vector<std::size_t>{i});
     cursors[i].at = client.position();
   }
+}
+
+TEST_F(RedisCluster, NeedsNoMorePermissionsThanTheManualSays) {
+  const std::vector<std::string> more = {"+cluster|info", "+cluster|slots", "+asking"};
+  for (std::size_t i = 0; i < cluster().size(); ++i) set_least_user(cluster().node(i), more);
+  const auto backend = open_backend(cluster().url("user=app&password=p%20w"));
+  TestClient client = client_of(*backend, "permitted");
+  client.put("key", "1");
+  const Cursor behind{"permitted", {0, 0}};
+  EXPECT_EQ(backend->wait({&behind, 1}, client.soon()).size(), 1u);
+  EXPECT_EQ(backend->databases({}, {}, 10, {}).size(), 1u);
+  set_least_user(cluster().node(0));
+  set_least_user(cluster().node(1));
+  EXPECT_EQ(code_of([&] { open_backend(cluster().url("user=app&password=p%20w")); }),
+            Code::permission_denied);
 }
 
 TEST_F(RedisCluster, FollowsASlotThatMovesUnderLoad) {

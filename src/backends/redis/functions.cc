@@ -13,11 +13,12 @@ struct Function {
   View callback;
   bool when_full;  ///< runs also when the server's memory is used up
 };
-constexpr Function kFunctions[] = {
-    {"read", "read", true},       {"commit", "commit", false}, {"commit_erases", "commit", true},
-    {"changes", "changes", true}, {"adopt", "adopt", true},    {"compact", "compact", true},
-    {"fence", "fence", true},     {"drop", "drop", true},      {"expired", "expired", true},
-    {"probe", "probe", true}};
+constexpr Function kFunctions[] = {{"get", "get", true},         {"read", "read", true},
+                                   {"commit", "commit", false},  {"commit_erases", "commit", true},
+                                   {"changes", "changes", true}, {"adopt", "adopt", true},
+                                   {"compact", "compact", true}, {"fence", "fence", true},
+                                   {"drop", "drop", true},       {"expired", "expired", true},
+                                   {"probe", "probe", true}};
 
 const std::string& source() {
   static const std::string kText = std::string(shared_functions()) + "\n" + std::string(reading_functions()) +

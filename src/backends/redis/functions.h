@@ -10,8 +10,8 @@ namespace holdfast::redis {
 
 /// "holdfast_1a2b3c4d"
 const std::string& library_name();
-/// The name that FCALL takes: read, commit, commit_erases (for groups that only free memory), changes, adopt,
-/// compact, fence, drop, expired, probe.
+/// The name that FCALL takes: get, read, commit, commit_erases (for groups that only free memory), changes,
+/// adopt, compact, fence, drop, expired, probe.
 std::string function_name(View function);
 /// What FUNCTION LOAD takes.
 std::string library_source();

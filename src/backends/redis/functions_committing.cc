@@ -49,9 +49,10 @@ local function commit(keys, args)
                           session_field)
   if is_of_another_server(head, args[1]) then return other_server(head) end
 
-  local record = head[7]
+  local record, used_at = head[7], nil
   if record then
-    local number, hash, answer = match(record, '^(%d+) (%x+) %S+ (.*)$')
+    local number, hash, used, answer = match(record, '^(%d+) (%x+) (%S+) (.*)$')
+    used_at = used
     if number == args[6] and hash == args[7] then
       -- Written again, so that a WAIT that follows waits for it.
       if args[15] == '1' then redis.call('HSET', keys[1], session_field, record) end
@@ -205,8 +206,8 @@ local function commit(keys, args)
     local raw, old = staged[key], was[key]
     local had_expiry = false
     if old then
-      local _, expiry = entry_of(old)
-      had_expiry = expiry ~= '-'
+      local _, expires = expiry_of(old)
+      had_expiry = expires
     end
     if raw then
       puts[#puts + 1] = key
@@ -215,8 +216,9 @@ local function commit(keys, args)
         new_keys[#new_keys + 1] = 0
         new_keys[#new_keys + 1] = key
       end
-      local _, expiry = entry_of(raw)
-      if expiry ~= '-' then
+      local from, expires = expiry_of(raw)
+      if expires then
+        local expiry = match(raw, '^%S+', from)
         expiries[#expiries + 1] = expiry
         expiries[#expiries + 1] = key
         if not lowest_expiry or before(expiry, lowest_expiry) then lowest_expiry = expiry end
@@ -265,7 +267,11 @@ local function commit(keys, args)
     redis.call('HSET', keys[1], 'history', history, 'seq', text(seq), 'time', time, 'floor', '0', 'server',
                args[1], session_field, new_record)
   end
-  redis.call('ZADD', keys[6], time, args[5])
+  -- A session that was used in the same minute has a place that is good enough for forgetting it.
+  local minute = math.floor(tonumber(time) / 60000)
+  if not used_at or math.floor(tonumber(used_at) / 60000) ~= minute then
+    redis.call('ZADD', keys[6], time, args[5])
+  end
   if not record then forget_sessions(keys, time) end
   redis.call('SPUBLISH', args[4], text(seq))
   return answer

@@ -1,10 +1,19 @@
-// The function `read` (§2).
+// The functions `get` and `read` (§2).
 #include "backends/redis/functions.h"
 
 namespace holdfast::redis {
 
 View reading_functions() {
-  return R"lua(-- read: server, now, gets, the keys, scans, (first, last, limit, direction, what) each, checks, the checks
+  return R"lua(-- get: server, the key; the commonest read, with nothing but the head and the entry. The caller looks whether it
+-- is live. The keys are the first two.
+local function get(keys, args)
+  local head = head_of(keys[1])
+  if is_of_another_server(head, args[1]) then return other_server(head) end
+  head[7] = redis.call('HGET', keys[2], args[2])
+  return head
+end
+
+-- read: server, now, gets, the keys, scans, (first, last, limit, direction, what) each, checks, the checks
 local function read(keys, args)
   local head = head_of(keys[1])
   if is_of_another_server(head, args[1]) then return other_server(head) end

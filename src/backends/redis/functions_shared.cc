@@ -15,15 +15,17 @@ local kSessionKeptMs = 604800000
 local kSessionUntouchableMs = 3600000
 
 -- Not there yet while the library is being loaded.
-local byte, sub, match, format
+local byte, sub, find, match, format, whole
 local function prepared(callback)
   return function(keys, args)
-    byte, sub, match, format = string.byte, string.sub, string.match, string.format
+    byte, sub, find, match, format = string.byte, string.sub, string.find, string.match, string.format
+    -- Of the two formats that are exact the first is faster, where a long has 64 bits.
+    whole = whole or (format('%d', 2 ^ 52) == '4503599627370496' and '%d' or '%.0f')
     return callback(keys, args)
   end
 end
 
-local function text(number) return format('%.0f', number) end
+local function text(number) return format(whole, number) end
 
 -- Decimal texts of any size.
 local function before(a, b)
@@ -73,6 +75,13 @@ local function entry_of(raw)
   local version, expiry, value_at = match(raw, '^(%d+) (%S+) ()')
   if not version then error('HOLDFAST an entry is damaged') end
   return version, expiry, value_at
+end
+
+-- Where the expiry of an entry begins, and whether there is one.
+local function expiry_of(raw)
+  local space = find(raw, ' ', 1, true)
+  if not space then error('HOLDFAST an entry is damaged') end
+  return space + 1, byte(raw, space + 1) ~= 45
 end
 
 local function is_live(expiry, time) return expiry == '-' or before(time, expiry) end
@@ -142,8 +151,8 @@ end
 -- `raw` is what is stored, or false. `wanted` is 'a' or "<version> ".
 local function holds(wanted, raw, time)
   if not raw then return wanted == 'a' end
-  local _, expiry = entry_of(raw)
-  local live = is_live(expiry, time)
+  local at, expires = expiry_of(raw)
+  local live = not expires or is_live(match(raw, '^%S+', at), time)
   if wanted == 'a' then return not live end
   return live and sub(raw, 1, #wanted) == wanted
 end

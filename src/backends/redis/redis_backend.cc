@@ -69,6 +69,9 @@ class RedisBackend final : public Backend {
   std::size_t lane(View database) const override { return std::hash<View>{}(database) % kLanes; }
 
   ReadAnswer read(View database, const ReadRequest& request) override {
+    if (request.gets.size() == 1 && request.scans.empty() && request.checks.empty()) {
+      return read_one(database, request);
+    }
     const Reply reply = server_.call(database, "read", arguments_of(request), effective(request.deadline));
     const std::vector<const redisReply*> parts = elements_of(*reply, 5);
     const StoredHead head = head_of(*parts[1]);
@@ -220,6 +223,22 @@ class RedisBackend final : public Backend {
   void wake() override { waiting_.wake(); }
 
  private:
+  ReadAnswer read_one(View database, const ReadRequest& request) {
+    const View key = request.gets.front();
+    const Reply reply = server_.get(database, key, effective(request.deadline));
+    const std::vector<const redisReply*> fields = elements_of(*reply, kHeadFields + 1);
+    const StoredHead head = head_of(*reply);
+    ReadAnswer answer;
+    answer.time_ms = admit_read(database, head.head, request);
+    answer.at = head.head.position();
+    answer.floor = head.head.floor;
+    const std::optional<View> stored = optional_text(*fields[kHeadFields]);
+    std::optional<Entry> entry = stored ? std::optional(decode_entry(key, *stored)) : std::nullopt;
+    if (entry && !is_live(entry->expires_at_ms, answer.time_ms)) entry.reset();
+    answer.gets.push_back(std::move(entry));
+    return answer;
+  }
+
   Deadline effective(Deadline deadline) const {
     if (deadline != Deadline{}) return deadline;
     return clock_->steady_now() + std::chrono::milliseconds(limits::kTimeoutMs);

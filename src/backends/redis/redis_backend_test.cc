@@ -63,26 +63,9 @@ TEST(RedisTraits, AssumeTheLeastWhereSettingsMayNotBeAsked) {
 
 // --- who may do what
 
-/// docs/backends/redis.md gives these.
-const std::vector<std::string> kLeast = {
-    "+auth",       "+select",       "+info",          "+config|get",  "+function|load",  "+fcall",
-    "+hmget",      "+hget",         "+hset",          "+hdel",        "+zadd",           "+zrem",
-    "+zcard",      "+zrange",       "+zrangebyscore", "+zrangebylex", "+zrevrangebylex", "+xadd",
-    "+xlen",       "+xrange",       "+xrevrange",     "+xtrim",       "+unlink",         "+spublish",
-    "+ssubscribe", "+sunsubscribe", "+wait"};
-
-void set_user(TestServer& server, std::vector<std::string> more = {}) {
-  std::vector<std::string> words = {"ACL",  "SETUSER", "app",           "reset", "on",
-                                    ">p w", "~hf:*",   "resetchannels", "&hf:*", "-@all"};
-  words.insert(words.end(), kLeast.begin(), kLeast.end());
-  words.insert(words.end(), more.begin(), more.end());
-  const Reply reply = server.command(words);
-  ASSERT_EQ(text_of(*reply), "OK");
-}
-
 TEST(RedisPermissions, TheLeastOnesAreEnough) {
   TestServer server;
-  set_user(server);
+  set_least_user(server);
   const auto backend = open_backend(server.url("user=app&password=p%20w"));
   TestClient client = client_of(*backend);
   EXPECT_FALSE(client.put("key", "value", 5'000'000'000'000).error);
@@ -98,17 +81,17 @@ TEST(RedisPermissions, TheLeastOnesAreEnough) {
 
 TEST(RedisPermissions, EveryOneThatIsMissingIsFoundAtOpen) {
   TestServer server;
-  set_user(server);
+  set_least_user(server);
   open_backend(server.url("user=app&password=p%20w"));
   for (const char* missing :
        {"-fcall",  "-hmget",     "-hget",          "-hset",        "-hdel",           "-zadd", "-zrem",
         "-zcard",  "-zrange",    "-zrangebyscore", "-zrangebylex", "-zrevrangebylex", "-xadd", "-xlen",
         "-xrange", "-xrevrange", "-xtrim",         "-unlink",      "-spublish",       "-info"}) {
-    set_user(server, {missing});
+    set_least_user(server, {missing});
     EXPECT_EQ(code_of([&] { open_backend(server.url("user=app&password=p%20w")); }), Code::permission_denied)
         << missing;
   }
-  set_user(server);
+  set_least_user(server);
   EXPECT_EQ(code_of([&] { open_backend(server.url("user=app&password=p%20w&prefix=other:")); }),
             Code::permission_denied);
 }

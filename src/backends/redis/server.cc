@@ -218,6 +218,15 @@ Reply Server::call_once(View database, View function, const Arguments& arguments
   return ask({KeyNames::tag_of(database), 0, database, true}, add, deadline).reply;
 }
 
+Reply Server::get(View database, View key, Deadline deadline) {
+  static const std::string kFunction = function_name("get");
+  const DatabaseKeys keys = names_.of(database);
+  const Add add = [&](Request& request, const Connection& connection, std::size_t) {
+    request.command({"FCALL", kFunction, "2", keys.keys[0], keys.keys[1], connection.facts().identity, key});
+  };
+  return ask({keys.tag, 0, database}, add, deadline).reply;
+}
+
 StoredHead Server::head(View database, Deadline deadline) {
   const Reply reply = call(database, "read", {"0", "0", "0", "0"}, deadline);
   return head_of(*elements_of(*reply, 2)[1]);

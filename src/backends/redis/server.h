@@ -45,6 +45,8 @@ class Server {
   /// The same for what must not be done twice: unknown_outcome if the connection is lost on the way.
   Reply call_once(View database, View function, const Arguments& arguments, Deadline deadline);
 
+  /// The fields of the head, and what is stored under the key.
+  Reply get(View database, View key, Deadline deadline);
   StoredHead head(View database, Deadline deadline);
   /// Names of databases, as the command ZRANGEBYLEX takes them; one answer for each tag.
   std::vector<Answer> listed(const std::string& from, const std::string& to, std::size_t limit,

@@ -26,6 +26,17 @@ void wait_for(const char* what, Condition&& condition) {
   }
 }
 
+void demand_ok(TestServer& server, const std::vector<std::string>& words) {
+  const std::string answer = server.answer(words);
+  if (answer != "OK") throw std::runtime_error(words[1] + ": " + answer);
+}
+
+std::string slot_of(const std::string& database) {
+  return std::to_string(slot_of_tag(KeyNames::tag_text(KeyNames::tag_of(database))));
+}
+
+}  // namespace
+
 std::string free_port() {
   const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
@@ -38,17 +49,6 @@ std::string free_port() {
   if (!is_bound) throw std::runtime_error("no port is free");
   return std::to_string(ntohs(address.sin_port));
 }
-
-void demand_ok(TestServer& server, const std::vector<std::string>& words) {
-  const std::string answer = server.answer(words);
-  if (answer != "OK") throw std::runtime_error(words[1] + ": " + answer);
-}
-
-std::string slot_of(const std::string& database) {
-  return std::to_string(slot_of_tag(KeyNames::tag_text(KeyNames::tag_of(database))));
-}
-
-}  // namespace
 
 TestCluster::TestCluster(std::vector<std::string> arguments) {
   // A port may be taken between its choice and its use.

@@ -9,6 +9,9 @@
 
 namespace holdfast::redis {
 
+/// Of 127.0.0.1, a moment ago.
+std::string free_port();
+
 class TestCluster {
  public:
   static constexpr std::size_t kMasters = 3;

@@ -47,4 +47,7 @@ class TestServer {
   pid_t process_ = -1;
 };
 
+/// Makes the user "app", password "p w", with what docs/backends/redis.md says a store needs, and `more`.
+void set_least_user(TestServer& server, const std::vector<std::string>& more = {});
+
 }  // namespace holdfast::redis
