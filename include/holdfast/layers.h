@@ -29,8 +29,9 @@ std::unique_ptr<Backend> per_database(std::unique_ptr<Backend> catalog, OpenPlac
                                       std::size_t open_limit = 256);
 
 /// Explicit bindings: each logical database in the store that it is bound to, all others in `otherwise`.
-std::unique_ptr<Backend> bound_databases(std::map<Bytes, std::unique_ptr<Backend>> bindings,
-                                         std::unique_ptr<Backend> otherwise, const Environment& environment);
+/// Several may be bound to one store, also to `otherwise`.
+std::unique_ptr<Backend> bound_databases(std::map<Bytes, std::shared_ptr<Backend>> bindings,
+                                         std::shared_ptr<Backend> otherwise, const Environment& environment);
 
 /// How often (in parts of 1,000) and how a `faulty` layer fails calls; everything follows from `seed`.
 struct Faults {

@@ -6,6 +6,7 @@
 #include "cli/command_tree.h"
 #include "cli/context.h"
 #include "cli/exit.h"
+#include "environment/read_file.h"
 #include "server/serve.h"
 #include "server/tokens.h"
 
@@ -45,7 +46,7 @@ int serve(Context& context, const Arguments& arguments) {
   if (path.empty() && files.exists(kDefaultFile)) path = kDefaultFile;
   if (!path.empty()) {
     sources.file_path = path;
-    sources.file_text = server::read_file(files, path);
+    sources.file_text = read_file(files, path);
   }
   sources.environment = [](const std::string& variable) -> std::optional<std::string> {
     const char* value = std::getenv(variable.c_str());

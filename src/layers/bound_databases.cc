@@ -15,13 +15,18 @@ namespace {
 
 class BoundDatabases final : public Backend {
  public:
-  BoundDatabases(std::map<Bytes, std::unique_ptr<Backend>> bindings, std::unique_ptr<Backend> otherwise,
+  BoundDatabases(std::map<Bytes, std::shared_ptr<Backend>> bindings, std::shared_ptr<Backend> otherwise,
                  const Environment& environment)
       : environment_(environment) {
     traits_ = otherwise->traits();
     stores_.push_back(std::move(otherwise));
     bool any_shared = traits_.shared_by_processes;
     for (auto& [database, backend] : bindings) {
+      const auto known = std::ranges::find(stores_, backend);
+      if (known != stores_.end()) {
+        index_.emplace(database, known - stores_.begin());
+        continue;
+      }
       // The promise of the whole is that of its weakest part.
       const Traits& part = backend->traits();
       traits_.durability = std::min(traits_.durability, part.durability);
@@ -109,8 +114,7 @@ class BoundDatabases final : public Backend {
   ExpiredAnswer expired(UnixMs now_ms, std::size_t limit, Deadline deadline) override {
     ExpiredAnswer answer;
     for (std::size_t index = 0; index < stores_.size(); ++index) {
-      ExpiredAnswer part = stores_[index]->expired(now_ms, limit, deadline);
-      std::erase_if(part.items, [&](const Expired& item) { return index_of(item.database) != index; });
+      ExpiredAnswer part = expired_in(index, now_ms, limit, deadline);
       answer.items.insert(answer.items.end(), part.items.begin(), part.items.end());
       note_due(answer, part.next_due_ms);
     }
@@ -143,6 +147,15 @@ class BoundDatabases final : public Backend {
     const auto found = index_.find(database);
     return found == index_.end() ? 0 : found->second;
   }
+  /// What is left of an earlier configuration stays there, and must not hide what lies behind it.
+  ExpiredAnswer expired_in(std::size_t index, UnixMs now_ms, std::size_t limit, Deadline deadline) {
+    for (std::size_t asked = limit;; asked *= 2) {
+      ExpiredAnswer part = stores_[index]->expired(now_ms, asked, deadline);
+      const bool is_all = part.items.size() < asked;
+      std::erase_if(part.items, [&](const Expired& item) { return index_of(item.database) != index; });
+      if (is_all || part.items.size() >= limit) return part;
+    }
+  }
   Backend& store(View database) { return *stores_[index_of(database)]; }
 
   static void note_due(ExpiredAnswer& answer, std::optional<UnixMs> due_ms) {
@@ -151,15 +164,15 @@ class BoundDatabases final : public Backend {
 
   const Environment environment_;
   Traits traits_;
-  std::vector<std::unique_ptr<Backend>> stores_;  ///< the first one is for all that are bound to none
+  std::vector<std::shared_ptr<Backend>> stores_;  ///< the first one is for all that are bound to none
   std::map<Bytes, std::size_t, std::less<>> index_;
   std::optional<WaitHub> hub_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> bound_databases(std::map<Bytes, std::unique_ptr<Backend>> bindings,
-                                         std::unique_ptr<Backend> otherwise, const Environment& environment) {
+std::unique_ptr<Backend> bound_databases(std::map<Bytes, std::shared_ptr<Backend>> bindings,
+                                         std::shared_ptr<Backend> otherwise, const Environment& environment) {
   return std::make_unique<BoundDatabases>(std::move(bindings), std::move(otherwise), environment.completed());
 }
 

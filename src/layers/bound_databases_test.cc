@@ -14,7 +14,7 @@ namespace {
 class BoundDatabasesLayer : public testing::Test {
  protected:
   BoundDatabasesLayer() {
-    std::map<Bytes, std::unique_ptr<Backend>> bindings;
+    std::map<Bytes, std::shared_ptr<Backend>> bindings;
     bindings.emplace("jobs", std::make_unique<ForwardingBackend>(jobs));
     bindings.emplace("mail", std::make_unique<ForwardingBackend>(mail));
     backend = bound_databases(std::move(bindings), std::make_unique<ForwardingBackend>(rest), environment);
@@ -82,6 +82,24 @@ TEST_F(BoundDatabasesLayer, ListsWhatExpiredInAllStoresTheOldestFirst) {
   EXPECT_EQ(one.next_due_ms, now_ms + 2);
 }
 
+TEST_F(BoundDatabasesLayer, ListsWhatExpiredBehindWhatIsLeftFromBefore) {
+  const UnixMs now_ms = clock->now_ms();
+  for (int i = 0; i < 20; ++i) client(*rest, "mail").put("k" + std::to_string(i), "left", now_ms);
+  client(*backend, "x").put("k", "v", now_ms + 1);
+  const ExpiredAnswer answer = backend->expired(now_ms + 5, 2, soon());
+  EXPECT_EQ(answer.items, (std::vector<Expired>{{"x", "k", now_ms + 1}}));
+  EXPECT_FALSE(answer.next_due_ms);
+}
+
+TEST_F(BoundDatabasesLayer, KeepsSeveralDatabasesInOneStore) {
+  const auto shared = bound_databases({{"a", jobs}, {"b", jobs}, {"c", rest}}, rest, environment);
+  for (const char* name : {"a", "b", "c", "d"}) client(*shared, name).put("k", name, clock->now_ms() + 1);
+  EXPECT_EQ(client(*jobs, "b").value("k"), "b");
+  EXPECT_EQ(client(*rest, "c").value("k"), "c");
+  EXPECT_EQ(shared->databases("", "", 10, soon()), (std::vector<Bytes>{"a", "b", "c", "d"}));
+  EXPECT_EQ(shared->expired(clock->now_ms() + 5, 10, soon()).items.size(), 4u);
+}
+
 TEST_F(BoundDatabasesLayer, WaitsOverAllStores) {
   const std::vector<Cursor> cursors = {{"jobs", {}}, {"x", {}}};
   auto answer = std::async(std::launch::async, [&] { return backend->wait(cursors, soon()); });
@@ -117,7 +135,7 @@ TEST_F(BoundDatabasesLayer, PromisesWhatItsWeakestStorePromises) {
    private:
     Traits traits_;
   };
-  std::map<Bytes, std::unique_ptr<Backend>> bindings;
+  std::map<Bytes, std::shared_ptr<Backend>> bindings;
   bindings.emplace("jobs", std::make_unique<Strong>(jobs));
   const auto mixed =
       bound_databases(std::move(bindings), std::make_unique<ForwardingBackend>(rest), environment);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
+#include "open/config_file.h"
 #include "open/registry.h"
 
 namespace holdfast {
@@ -33,10 +35,24 @@ std::vector<std::string> stores_in(const std::string& folder, const std::string&
   return names;
 }
 
+std::set<std::string> urls_of(const Config& config) {
+  std::set<std::string> urls;
+  if (!config.store.empty()) urls.insert(config.store);
+  for (const auto& [name, url] : config.databases) urls.insert(url);
+  return urls;
+}
+
 CheckReport maintain(View text, const Environment& given, Maintain BackendFactory::* function,
                      const char* verb) {
   const OpenPlan judged = plan(Url::parse(text));
   const Environment environment = given.completed();
+  if (judged.url.scheme == kConfigScheme) {
+    CheckReport sum;
+    for (const std::string& url : urls_of(config_at(judged.url, environment))) {
+      add(sum, maintain(url, environment, function, verb));
+    }
+    return sum;
+  }
   const Maintain& one = judged.backend.*function;
   if (!one) {
     throw Error(Code::capability_missing,

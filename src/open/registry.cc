@@ -11,6 +11,7 @@
 #include "backends/sqlite/sqlite_backend.h"
 #include "contract/forwarding.h"
 #include "holdfast/limits.h"
+#include "open/config_file.h"
 
 namespace holdfast {
 namespace {
@@ -133,8 +134,12 @@ LayerFactory per_database_layer() {
 }  // namespace
 
 std::vector<BackendFactory> backend_factories() {
-  std::vector<BackendFactory> factories = {memory_factory(), file_factory(), sqlite_factory(),
-                                           postgres_factory("postgres"), postgres_factory("postgresql")};
+  std::vector<BackendFactory> factories = {memory_factory(),
+                                           file_factory(),
+                                           sqlite_factory(),
+                                           postgres_factory("postgres"),
+                                           postgres_factory("postgresql"),
+                                           config_factory()};
   for (BackendFactory& factory : redis_factories()) factories.push_back(std::move(factory));
   return factories;
 }

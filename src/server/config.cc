@@ -2,23 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <stdexcept>
 
 #include "contract/url.h"
+#include "open/config_file.h"
+#include "open/toml.h"
 #include "server/json.h"
-
-#define TOML_EXCEPTIONS 1
-#define TOML_ENABLE_FORMATTERS 0
-// The parser asserts what some files are not ("[[["): that is for the file's author to know, and no reason to
-// abort.
-namespace holdfast::server {
-static constexpr void require_toml(bool is_well_formed) {
-  if (!is_well_formed) throw std::invalid_argument("it is not well-formed");
-}
-}  // namespace holdfast::server
-#undef NDEBUG
-#define TOML_ASSERT(condition) ::holdfast::server::require_toml(static_cast<bool>(condition))
-#include <toml++/toml.h>
 
 namespace holdfast::server {
 namespace {
@@ -136,30 +124,36 @@ std::string value_of(const toml::node& node, const Setting& setting, const std::
   refuse_request(origin + " is text in quotes");
 }
 
-void apply_table(ServerConfig& config, const toml::table& table, const std::string& name,
-                 const std::string& path) {
+/// The keys of [server].
+void apply_table(ServerConfig& config, const toml::table& table, const std::string& path) {
   std::vector<std::string> known;
   for (const Setting& setting : all_settings()) {
-    if (setting.table == name) known.push_back(setting.name);
+    if (!setting.table.empty()) known.push_back(setting.name);
   }
-  if (name.empty()) known.emplace_back("server");
   for (const auto& [key, node] : table) {
     const std::string word(key.str());
-    const std::string place = name.empty() ? "" : " of [" + name + "]";
-    const std::string line = path + ", line " + std::to_string(node.source().begin.line);
-    if (name.empty() && word == "server") {
-      if (!node.is_table()) refuse_request(line + ": \"server\" is a table: write [server]");
-      apply_table(config, *node.as_table(), "server", path);
-      continue;
+    const std::string line = line_of(node, path);
+    const auto setting = std::ranges::find_if(
+        all_settings(), [&](const Setting& each) { return !each.table.empty() && each.name == word; });
+    if (setting == all_settings().end()) {
+      refuse_request(line + ": " + unknown_word("key", word, " of [server]", known));
     }
-    const auto setting = std::find_if(all_settings().begin(), all_settings().end(), [&](const Setting& each) {
-      return each.table == name && each.name == word;
-    });
-    if (setting == all_settings().end())
-      refuse_request(line + ": " + unknown_word("key", word, place, known));
     const std::string origin = line + ": \"" + word + "\"";
     apply(config, *setting, value_of(node, *setting, origin), origin);
   }
+}
+
+void apply_file(ServerConfig& config, const std::string& text, const std::string& path) {
+  static const std::vector<std::string> kOurs = {"server"};
+  const toml::table root = parse_toml(text, path);
+  config.bindings = read_config(root, path, kOurs);
+  if (!config.bindings.store.empty()) config.store = std::exchange(config.bindings.store, {});
+  const toml::node* server = root.get("server");
+  if (server == nullptr) return;
+  if (!server->is_table()) {
+    refuse_request(line_of(*server, path) + ": \"server\" is a table: write [server]");
+  }
+  apply_table(config, *server->as_table(), path);
 }
 
 }  // namespace
@@ -180,16 +174,7 @@ std::span<const Setting> settings() { return all_settings(); }
 
 ServerConfig load_config(const ConfigSources& sources) {
   ServerConfig config;
-  if (!sources.file_text.empty()) {
-    try {
-      apply_table(config, toml::parse(sources.file_text), "", sources.file_path);
-    } catch (const toml::parse_error& error) {
-      refuse_request(sources.file_path + ", line " + std::to_string(error.source().begin.line) +
-                     ": this is not TOML: " + std::string(error.description()));
-    } catch (const std::invalid_argument& error) {
-      refuse_request(sources.file_path + ": this is not TOML: " + error.what());
-    }
-  }
+  if (!sources.file_text.empty()) apply_file(config, sources.file_text, sources.file_path);
   if (sources.environment) {
     for (const Setting& setting : all_settings()) {
       if (const auto value = sources.environment(setting.variable())) {
@@ -232,18 +217,6 @@ std::pair<std::string, std::uint16_t> split_address(const std::string& listen) {
 
 bool is_loopback_address(const std::string& address) {
   return address == "::1" || address.starts_with("127.");
-}
-
-std::string read_file(FileSystem& files, const std::string& path, std::size_t limit_bytes) {
-  const auto file = files.open(path, FileMode::read);
-  const std::uint64_t size = file->size_bytes();
-  if (size > limit_bytes) {
-    refuse_request("the file " + path + " has " + std::to_string(size) + " bytes; the maximum is " +
-                   std::to_string(limit_bytes));
-  }
-  std::string text(size, '\0');
-  text.resize(file->read(0, text.data(), text.size()));
-  return text;
 }
 
 }  // namespace holdfast::server

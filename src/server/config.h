@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "holdfast/config.h"
 #include "holdfast/environment.h"
 #include "holdfast/types.h"
 #include "server/http/http_server.h"
@@ -19,6 +20,7 @@ namespace holdfast::server {
 
 struct ServerConfig {
   std::string store = "sqlite:data/holdfast.db";
+  Config bindings;                        ///< of the file; its own `store` is empty
   std::string listen = "127.0.0.1:7411";  ///< ADDRESS:PORT, [ADDRESS]:PORT for IPv6
   std::string token_file;
   std::string tls_certificate_file;
@@ -66,9 +68,5 @@ ServerConfig load_config(const ConfigSources& sources);
 /// "[::1]:80" as "::1" and 80. Throws invalid_argument.
 std::pair<std::string, std::uint16_t> split_address(const std::string& listen);
 bool is_loopback_address(const std::string& address);
-
-/// The whole file. Throws not_found, permission_denied, or invalid_argument if it has more than `limit`
-/// bytes.
-std::string read_file(FileSystem& files, const std::string& path, std::size_t limit_bytes = 1u << 20);
 
 }  // namespace holdfast::server

@@ -30,6 +30,7 @@ TEST(Config, HasDefaults) {
 TEST(Config, SetsEverySettingFromEverySource) {
   for (const Setting& setting : settings()) {
     const auto value = [&](int i) {
+      if (setting.name == "store") return "sqlite:" + std::to_string(i);
       if (setting.name == "listen") return "127.0.0.1:" + std::to_string(i);
       return setting.is_number ? std::to_string(setting.minimum + i) : "text" + std::to_string(i);
     };

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "contract/url.h"
+#include "environment/read_file.h"
 #include "server/serve.h"
 #include "server/tokens.h"
 

@@ -7,6 +7,7 @@
 #include <ostream>
 #include <thread>
 
+#include "environment/read_file.h"
 #include "server/json.h"
 #include "server/server.h"
 
@@ -96,7 +97,9 @@ int serve(const ServerConfig& config, std::ostream& out, const Environment& give
 
   RequestLog log(config.log_level, config.log_file);
   const Tokens tokens = read_tokens(config, environment);
-  const OpenStore opened = open_store(config.store, environment);
+  Config stores = config.bindings;
+  stores.store = config.store;
+  const OpenStore opened = open_store(stores, environment);
   Server server(config, tokens, opened, environment, &log);
   const std::string url = url_of(config, server.port());
   greet(out, config, opened.name, tokens, url);

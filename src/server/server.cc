@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "contract/url.h"
+#include "environment/read_file.h"
 #include "holdfast/event_pruner.h"
 #include "holdfast/open.h"
 #include "open/registry.h"
@@ -43,14 +44,23 @@ HttpOptions http_options(const ServerConfig& config, FileSystem& files) {
 }  // namespace
 
 OpenStore open_store(View url, const Environment& environment) {
+  Config config;
+  config.store = url;
+  return open_store(config, environment);
+}
+
+OpenStore open_store(const Config& config, const Environment& environment) {
   OpenStore opened;
-  const Url parsed = Url::parse(url);
+  const Url parsed = Url::parse(config.store);
   opened.name = name_of(parsed);
+  if (const std::size_t bound = config.databases.size()) {
+    opened.name += " and " + std::to_string(bound) + (bound == 1 ? " bound database" : " bound databases");
+  }
   opened.metrics = std::make_shared<Metrics>();
   StoreOptions options;
   options.environment = environment.completed();
   options = with_url(std::move(options), plan(parsed));
-  auto backend = open_backend(url, options.environment, opened.metrics);
+  auto backend = open_backend(config, options.environment, opened.metrics);
   if (std::find(parsed.layers.begin(), parsed.layers.end(), "metered") == parsed.layers.end()) {
     backend = metered(std::move(backend), options.environment, opened.metrics);
   }

@@ -19,7 +19,9 @@ struct OpenStore {
   std::shared_ptr<Metrics> metrics;
   std::string name;  ///< for people: the URL without its options and credentials
 };
-/// Opens what `url` names, metered. Throws what Store::open() does.
+/// Opens what `config` names, metered. Throws what holdfast::open_store() does.
+OpenStore open_store(const Config& config, const Environment& environment);
+/// The same for one store.
 OpenStore open_store(View url, const Environment& environment);
 
 class Server {

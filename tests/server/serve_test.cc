@@ -161,6 +161,27 @@ TEST(Serve, TakesFlagsBeforeVariablesBeforeTheFile) {
   EXPECT_NE(program.greeting().find("sqlite:flag.db"), std::string::npos);
 }
 
+TEST(Serve, KeepsDatabasesWhereTheFileBindsThem) {
+  const TemporaryFolder folder;
+  std::ofstream(folder.path() + "/holdfast.toml") << "store = \"sqlite:rest.db\"\n"
+                                                     "[databases.jobs]\nstore = \"sqlite:jobs.db\"\n"
+                                                     "[server]\nlisten = \"127.0.0.1:0\"\n";
+  Program program(folder.path(), {});
+  const std::uint16_t port = program.port();
+  EXPECT_NE(program.greeting().find("sqlite:rest.db and 1 bound database at"), std::string::npos)
+      << program.greeting();
+  for (const char* name : {"jobs", "other"}) {
+    EXPECT_EQ(ask(port, "PUT", std::string("/v1/databases/") + name + "/entries/k", "v").status, 200);
+  }
+  program.signal(SIGTERM);
+  EXPECT_EQ(program.wait(), 0);
+  const auto databases = [&](const char* file) {
+    return Store::open("sqlite://" + folder.path() + "/" + file)->databases();
+  };
+  EXPECT_EQ(databases("jobs.db"), (std::vector<Bytes>{"jobs"}));
+  EXPECT_EQ(databases("rest.db"), (std::vector<Bytes>{"other"}));
+}
+
 TEST(Serve, MakesTokensAndReadsThemAgainOnHangup) {
   const TemporaryFolder folder;
   const auto make = [&](const std::string& name) {
