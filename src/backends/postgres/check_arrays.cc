@@ -9,23 +9,25 @@ View beyond_all_keys() {
   return kBeyond;
 }
 
+std::int64_t wanted_version(const Check& check) {
+  if (check.kind == Check::Kind::absent) return 0;
+  return check.version == 0 ? -1 : static_cast<std::int64_t>(check.version);
+}
+
 void CheckArrays::add(std::int32_t batch, std::int32_t number, const Check& check) {
-  const auto version = static_cast<std::int64_t>(check.version);
   if (check.kind == Check::Kind::unchanged) {
     range_batch_.add(batch);
     range_no_.add(number);
     begin_.add(View(check.key));
     end_.add(end_or_beyond(check.end));
-    since_.add(version);
+    since_.add(static_cast<std::int64_t>(check.version));
     time_.add(check.read_time_ms);
     return;
   }
   batch_.add(batch);
   no_.add(number);
   key_.add(View(check.key));
-  // 0 demands that there is no entry; no entry has version -1.
-  const std::int64_t wanted = version == 0 ? -1 : version;
-  version_.add(check.kind == Check::Kind::absent ? std::int64_t{0} : wanted);
+  version_.add(wanted_version(check));
 }
 
 void CheckArrays::move_to(Parameters& parameters) {

@@ -10,6 +10,10 @@ View beyond_all_keys();
 /// The end of a range as a key to compare with.
 inline View end_or_beyond(const Bytes& end) { return end.empty() ? beyond_all_keys() : View(end); }
 
+/// The version that the key of a check must have: 0 for none, -1, which no entry has, for a check that cannot
+/// hold.
+std::int64_t wanted_version(const Check& check);
+
 class CheckArrays {
  public:
   void add(std::int32_t batch, std::int32_t number, const Check& check);

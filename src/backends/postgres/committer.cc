@@ -14,9 +14,16 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr std::int64_t kNoExpiry = std::numeric_limits<std::int64_t>::min();
-constexpr int kParameters = 38;
+/// In the place of a version: there is no check.
+constexpr std::int64_t kUnchecked = -2;
+constexpr int kParameters = 37;
+constexpr int kPutsParameters = 18;
+/// Groups that are sent the long way after a check of one of their database's did not hold.
+constexpr std::uint32_t kDetour = 8;
+/// Names of databases and sessions that are kept.
+constexpr std::size_t kMostPlaces = 10'000;
 
-enum Status : std::int32_t { kDone, kBusy, kRefused, kRecorded, kElsewhere };
+enum Status : std::int32_t { kDone, kBusy, kRefused, kRecorded, kElsewhere, kUnexpected, kFailed };
 enum Column : int {
   kStatus,
   kHistory,
@@ -34,7 +41,9 @@ enum Column : int {
   kLastSeq,
   kLastApplied,
   kLastOutcomes,
-  kLastImport
+  kLastImport,
+  kDatabaseId,
+  kSessionId
 };
 
 /// The sixteen bytes of a session's id.
@@ -109,16 +118,44 @@ bool may_commit(const Group& group) {
   });
 }
 
-/// Whether there are several batches, each of which checks the one key that it puts, and nothing else: then
-/// the function may check and write in one statement.
-bool checks_what_it_writes(const Group& group) {
-  return group.batches.size() > 1 &&
-         std::all_of(group.batches.begin(), group.batches.end(), [](const Batch& batch) {
-           return batch.checks.size() == 1 && batch.writes.size() == 1 &&
-                  batch.checks[0].kind != Check::Kind::unchanged &&
-                  batch.writes[0].kind == Write::Kind::put && batch.checks[0].key == batch.writes[0].key;
-         });
-}
+/// The arrays of a group whose batches put one key each, all different, and check nothing else.
+struct PutArrays {
+  ArrayParameter key = ArrayParameter::byteas(), value = ArrayParameter::byteas();
+  ArrayParameter expires = ArrayParameter::int8s(), version = ArrayParameter::int8s();
+  bool has_expires = false;
+  bool has_checks = false;
+  bool is_update = true;  ///< every batch demands an entry of some version
+
+  static bool are_enough_for(const Group& group) {
+    absl::flat_hash_set<View> keys;
+    for (const Batch& batch : group.batches) {
+      if (batch.writes.size() != 1 || batch.checks.size() > 1) return false;
+      const Write& write = batch.writes[0];
+      if (write.kind != Write::Kind::put || write.version != 0) return false;
+      if (!batch.checks.empty()) {
+        const Check& check = batch.checks[0];
+        if (check.kind == Check::Kind::unchanged || check.key != write.key) return false;
+      }
+      if (group.batches.size() > 1 && !keys.insert(write.key).second) return false;
+    }
+    return true;
+  }
+
+  explicit PutArrays(const Group& group) {
+    for (const Batch& batch : group.batches) {
+      has_expires = has_expires || batch.writes[0].expires_at_ms;
+      has_checks = has_checks || !batch.checks.empty();
+      is_update = is_update && !batch.checks.empty() && wanted_version(batch.checks[0]) > 0;
+    }
+    for (const Batch& batch : group.batches) {
+      const Write& write = batch.writes[0];
+      key.add(View(write.key));
+      value.add(View(write.value));
+      if (has_expires) expires.add(write.expires_at_ms.value_or(kNoExpiry));
+      if (has_checks) version.add(batch.checks.empty() ? kUnchecked : wanted_version(batch.checks[0]));
+    }
+  }
+};
 
 /// Outcomes from how the function and the table keep them: null if all batches were applied, otherwise -1 for
 /// those.
@@ -136,16 +173,19 @@ std::vector<Outcome> outcomes_of(std::size_t batches, const std::vector<std::int
   return outcomes;
 }
 
-std::string commit_text(const std::string& schema) {
-  std::string text = in_schema("SELECT * FROM {s}.commit_group(", schema);
-  for (int i = 1; i <= kParameters; ++i) text += (i > 1 ? ", $" : "$") + std::to_string(i);
-  return text + ")";
+Statement call_of(const std::string& function, int parameters, const std::string& schema) {
+  std::string text = in_schema("SELECT * FROM {s}." + function + "(", schema);
+  for (int i = 1; i <= parameters; ++i) text += (i > 1 ? ", $" : "$") + std::to_string(i);
+  return {schema + "." + function, text + ")"};
 }
 
 }  // namespace
 
 Committer::Committer(Server& server, std::string schema)
-    : server_(server), schema_(std::move(schema)), commit_{schema_ + ".commit", commit_text(schema_)} {}
+    : server_(server),
+      schema_(std::move(schema)),
+      commit_(call_of("commit_group", kParameters, schema_)),
+      puts_(call_of("commit_puts", kPutsParameters, schema_)) {}
 
 bool Committer::commit(std::span<Group> groups) {
   bool has_written = false;
@@ -154,7 +194,7 @@ bool Committer::commit(std::span<Group> groups) {
   for (Group& group : groups) {
     group.outcomes.clear();
     group.error.reset();
-    pending.push_back(&group);
+    pending.push_back({&group, false});
     deadline = std::min(deadline, effective_deadline(*server_.environment().clock, group.deadline));
   }
   while (!pending.empty()) {
@@ -179,12 +219,13 @@ bool Committer::commit(std::span<Group> groups) {
         commit_alone(pending, deadline, has_written);
       } else {
         const Error& plain = error;
-        pending.front()->error = pending.front()->retry ? plain.with_unknown_outcome() : plain;
+        Group& group = *pending.front().group;
+        group.error = group.retry ? plain.with_unknown_outcome() : plain;
       }
       pending.clear();
     } catch (const Error& error) {
-      for (Group* group : pending) {
-        group->error = is_sent || group->retry ? error.with_unknown_outcome() : error;
+      for (const Task& task : pending) {
+        task.group->error = is_sent || task.group->retry ? error.with_unknown_outcome() : error;
       }
       pending.clear();
     }
@@ -193,9 +234,9 @@ bool Committer::commit(std::span<Group> groups) {
 }
 
 void Committer::commit_alone(const Pending& groups, Deadline deadline, bool& has_written) {
-  for (Group* group : groups) {
-    group->deadline = deadline;
-    has_written = commit({group, 1}) || has_written;
+  for (const Task& task : groups) {
+    task.group->deadline = deadline;
+    has_written = commit({task.group, 1}) || has_written;
   }
 }
 
@@ -203,26 +244,108 @@ Committer::Pending Committer::commit_once(Connection& connection, const Pending&
                                           bool& has_written) {
   std::vector<Call> calls;
   calls.reserve(groups.size());
-  for (const Group* group : groups) {
-    calls.push_back(call_for(*group, connection.facts(), group == groups.front()));
+  for (const Task& task : groups) {
+    calls.push_back(call_for(task, connection.facts(), calls.empty()));
   }
   const std::vector<Rows> answers = connection.run(calls, deadline);
   if (answers.front().int4(0, kStatus) == kElsewhere) {
     connection.abandon();
     return groups;
   }
-  Pending busy;
+  Pending left;
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    try {
-      if (!take_answer(*groups[i], answers[i], has_written)) busy.push_back(groups[i]);
-    } catch (const Error& error) {
-      groups[i]->error = error;
+    const bool is_puts = calls[i].statement == &puts_;
+    const std::int32_t status = answers[i].int4(0, kStatus);
+    Group& group = *groups[i].group;
+    if (status == kBusy) {
+      left.push_back(groups[i]);
+    } else if (is_puts && status != kDone) {
+      detour(group, status);
+      left.push_back({&group, true});
+    } else if (is_puts) {
+      take_puts(group, answers[i]);
+      has_written = true;
+    } else {
+      try {
+        take_answer(group, answers[i], has_written);
+      } catch (const Error& error) {
+        group.error = error;
+      }
     }
   }
-  return busy;
+  return left;
 }
 
-Call Committer::call_for(const Group& group, const ServerFacts& facts, bool waits) const {
+std::optional<Committer::Place> Committer::place_of(const Group& group) {
+  const std::lock_guard lock(mutex_);
+  const auto found = places_.find({group.database, group.session});
+  if (found == places_.end()) return std::nullopt;
+  if (found->second.detour > 0) {
+    --found->second.detour;
+    return std::nullopt;
+  }
+  return found->second;
+}
+
+void Committer::detour(const Group& group, std::int32_t status) {
+  const std::lock_guard lock(mutex_);
+  const auto found = places_.find({group.database, group.session});
+  if (found == places_.end()) return;
+  if (status == kFailed) {
+    found->second.detour = kDetour;
+  } else {
+    places_.erase(found);
+  }
+}
+
+void Committer::remember(const Group& group, std::int64_t database, std::int64_t session) {
+  const std::lock_guard lock(mutex_);
+  if (places_.size() >= kMostPlaces) places_.clear();
+  Place& place = places_[{group.database, group.session}];
+  place.database = database;
+  place.session = session;
+}
+
+Call Committer::call_for(const Task& task, const ServerFacts& facts, bool waits) {
+  const Group& group = *task.group;
+  if (!task.is_general && !group.retry && PutArrays::are_enough_for(group)) {
+    if (const std::optional<Place> place = place_of(group)) return puts_call(group, *place, facts, waits);
+  }
+  return general_call(group, facts, waits);
+}
+
+Call Committer::puts_call(const Group& group, const Place& place, const ServerFacts& facts,
+                          bool waits) const {
+  PutArrays puts(group);
+  Call call{&puts_, {}};
+  Parameters& out = call.parameters;
+  out.int8(lock_number("commit", schema_, group.database)).boolean(waits).int8(facts.started_us);
+  out.int8(place.database).bytes(group.database).bytes(facts.lineage).int8(group.history);
+  out.int8(place.session).int8(group.number).int8(group.content_hash);
+  out.int8(group.now_ms).int8(group.clock_skew_limit_ms);
+  out.int4(static_cast<std::int32_t>(group.batches.size()));
+  out.array(std::move(puts.key)).array(std::move(puts.value));
+  if (puts.has_expires) {
+    out.array(std::move(puts.expires));
+  } else {
+    out.null();
+  }
+  if (puts.has_checks) {
+    out.array(std::move(puts.version));
+  } else {
+    out.null();
+  }
+  out.boolean(puts.is_update);
+  return call;
+}
+
+void Committer::take_puts(Group& group, const Rows& rows) {
+  const auto before = static_cast<Seq>(rows.int8(0, kSeq));
+  group.outcomes = outcomes_of(group.batches.size(), {}, before, false);
+  group.at = {static_cast<std::uint64_t>(rows.int8(0, kHistory)), before + group.batches.size()};
+}
+
+Call Committer::general_call(const Group& group, const ServerFacts& facts, bool waits) const {
   std::uint64_t new_history = 0;
   while (new_history == 0) new_history = server_.environment().random->next();
   CheckArrays checks;
@@ -233,7 +356,6 @@ Call Committer::call_for(const Group& group, const ServerFacts& facts, bool wait
     }
   }
   WriteArrays writes(group);
-  const bool is_fusible = writes.is_distinct && checks_what_it_writes(group);
   Call call{&commit_, {}};
   Parameters& out = call.parameters;
   out.int8(lock_number("commit", schema_, group.database))
@@ -248,13 +370,12 @@ Call Committer::call_for(const Group& group, const ServerFacts& facts, bool wait
   out.array(std::move(writes.batch)).array(std::move(writes.key)).array(std::move(writes.suffix));
   out.array(std::move(writes.value)).array(std::move(writes.expires)).array(std::move(writes.version));
   out.boolean(writes.is_distinct).array(std::move(writes.erase_batch)).array(std::move(writes.erase_key));
-  out.array(std::move(writes.erase_reap)).int8(facts.started_us).boolean(is_fusible);
+  out.array(std::move(writes.erase_reap)).int8(facts.started_us);
   return call;
 }
 
-bool Committer::take_answer(Group& group, const Rows& rows, bool& has_written) const {
+void Committer::take_answer(Group& group, const Rows& rows, bool& has_written) {
   const std::int32_t status = rows.int4(0, kStatus);
-  if (status == kBusy) return false;
   Head head;
   head.history = static_cast<std::uint64_t>(rows.int8_or_0(0, kHistory));
   head.seq = static_cast<Seq>(rows.int8_or_0(0, kSeq));
@@ -275,7 +396,7 @@ bool Committer::take_answer(Group& group, const Rows& rows, bool& has_written) c
   if (status == kRecorded) {
     group.outcomes = std::move(last->outcomes);
     group.at = last->at;
-    return true;
+    return;
   }
   if (status == kRefused) {
     judge_session(last ? &*last : nullptr, group);
@@ -290,7 +411,7 @@ bool Committer::take_answer(Group& group, const Rows& rows, bool& has_written) c
                                is_import || !is_recorded ? head.seq : head.seq - applied, is_import);
   group.at = head.position();
   has_written = has_written || is_recorded;
-  return true;
+  if (is_recorded) remember(group, rows.int8(0, kDatabaseId), rows.int8(0, kSessionId));
 }
 
 }  // namespace holdfast::postgres

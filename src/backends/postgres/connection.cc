@@ -26,7 +26,7 @@ SELECT current_setting('server_version_num')::int8,
          AND current_setting('synchronous_commit') IN ('on', 'remote_apply', 'remote_write', 'off'),
        EXISTS (SELECT FROM pg_stat_replication),
        EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IS DISTINCT FROM 'sync'),
-       (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8,
+       pg_postmaster_start_time(),
        set_config('default_transaction_isolation', 'read committed', false),
        set_config('default_transaction_read_only', 'off', false),
        set_config('default_transaction_deferrable', 'off', false),
@@ -43,7 +43,8 @@ SELECT current_setting('server_version_num')::int8,
        set_config('enable_seqscan', 'off', false),
        set_config('enable_bitmapscan', 'off', false),
        set_config('enable_hashjoin', 'off', false),
-       set_config('enable_mergejoin', 'off', false)
+       set_config('enable_mergejoin', 'off', false),
+       set_config('enable_memoize', 'off', false)
 )sql";
 
 Code code_of_state(const std::string& state) {
@@ -311,9 +312,13 @@ PGresult* Connection::next_result(Deadline deadline) {
   return result;
 }
 
+bool Connection::is_idle() const {
+  return !is_broken_ && PQstatus(connection_.get()) == CONNECTION_OK &&
+         PQtransactionStatus(connection_.get()) == PQTRANS_IDLE;
+}
+
 bool Connection::looks_dead() {
-  if (is_broken_ || PQstatus(connection_.get()) != CONNECTION_OK) return true;
-  if (PQtransactionStatus(connection_.get()) != PQTRANS_IDLE) return true;
+  if (!is_idle()) return true;
   pollfd waited{socket(), POLLIN, 0};
   if (poll(&waited, 1, 0) <= 0) return false;
   // Something came unasked: a notice of the end, or its end.

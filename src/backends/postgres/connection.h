@@ -71,6 +71,8 @@ class Connection {
   void abandon() { is_broken_ = true; }
   /// Whether the last run() may have reached the server.
   bool is_sent() const { return is_sent_; }
+  /// Whether it can be used again, as far as is known.
+  bool is_idle() const;
   /// Whether the server has closed the connection meanwhile, as far as can be seen from here.
   bool looks_dead();
   Deadline made_at() const { return made_at_; }

@@ -16,7 +16,7 @@ Fence fence_of(std::int32_t state, std::int64_t token, View detail);
 /// The columns that head_columns() names.
 inline constexpr const char* kHeadColumns =
     "d.id, d.history, d.lineage, d.floor, d.fence, d.token, d.fence_detail, g.last_seq, g.time, "
-    "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8 AS started";
+    "pg_postmaster_start_time() AS started";
 /// One row of kHeadColumns if $1::text is the name of a database.
 inline constexpr const char* kHeadTables = R"sql(
   {s}.database d

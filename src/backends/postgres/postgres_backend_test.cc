@@ -166,6 +166,125 @@ TEST_F(PostgresCheckedPuts, of_batches_that_fail_leave_the_others_as_they_are) {
   EXPECT_EQ(client_.value("dead"), "(none)");
 }
 
+TEST_F(PostgresCheckedPuts, of_a_single_batch_count_if_the_check_holds) {
+  Seq seq = client_.position().seq;
+  for (const Check& right : {Check::has_version("a", 1), Check::absent("dead"), Check::absent("fresh")}) {
+    const Group group = commit({batch(right)});
+    ASSERT_FALSE(group.error) << group.error->what();
+    EXPECT_EQ(group.outcomes[0].seq, ++seq);
+    EXPECT_EQ(client_.read({right.key}).gets[0]->version, seq);
+  }
+  for (const Check& wrong : {Check::has_version("b", 1), Check::absent("b"), Check::has_version("none", 7),
+                             Check::has_version("none", 0)}) {
+    const Group group = commit({batch(wrong)});
+    ASSERT_FALSE(group.error) << group.error->what();
+    EXPECT_EQ(group.outcomes[0].failed_check, 0u);
+  }
+  EXPECT_EQ(client_.position().seq, seq);
+  EXPECT_EQ(client_.value("b"), "old");
+  EXPECT_EQ(client_.value("none"), "(none)");
+}
+
+TEST_F(PostgresCheckedPuts, may_be_beside_puts_without_checks) {
+  const Group group = commit({batch(Check::has_version("a", 1)),
+                              {{}, {Write::put("b", "new", 9'000'000'000'000)}},
+                              {{}, {Write::put("c", "new")}}});
+  ASSERT_FALSE(group.error) << group.error->what();
+  const ReadAnswer answer = client_.read({"a", "b", "c"});
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(group.outcomes[i].seq, 4 + i);
+    EXPECT_EQ(answer.gets[i]->version, 4 + i);
+    EXPECT_EQ(answer.gets[i]->value, "new");
+  }
+  EXPECT_EQ(answer.gets[1]->expires_at_ms, 9'000'000'000'000);
+}
+
+/// A client that has committed before, so that its backend knows where.
+class PostgresPuts : public testing::Test {
+ protected:
+  PostgresPuts() { client_.put("k", "v"); }
+  /// The error of a put with everything as the client knew it before `change` went on elsewhere.
+  template <class Change>
+  Group put_after(const Change& change) {
+    Group group = client_.group({{{}, {Write::put("k", "new")}}});
+    change();
+    backend_->commit({&group, 1});
+    return group;
+  }
+
+  const std::string schema_ = unique_name();
+  const std::unique_ptr<Backend> backend_ = open_store(schema_), other_ = open_store(schema_);
+  TestClient client_{*backend_, environment(), "db"};
+};
+
+TEST_F(PostgresPuts, go_on_after_those_of_another_session) {
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    TestClient elsewhere(*other_, environment(), "db", 100 + i);
+    const Group group = put_after([&] { elsewhere.put("k", "other"); });
+    ASSERT_FALSE(group.error) << group.error->what();
+    EXPECT_EQ(group.outcomes[0].seq, 1 + 2 * i);
+    EXPECT_EQ(client_.value("k"), "new");
+  }
+}
+
+TEST_F(PostgresPuts, are_refused_by_a_database_that_was_dropped_and_made_again) {
+  const Group group = put_after([&] {
+    TestClient elsewhere(*other_, environment(), "db", 2);
+    elsewhere.drop();
+    elsewhere.put("k", "other");
+  });
+  ASSERT_TRUE(group.error);
+  EXPECT_EQ(group.error->code(), Code::history_changed);
+  EXPECT_EQ(client_.value("k"), "other");
+}
+
+TEST_F(PostgresPuts, are_refused_by_a_database_that_was_frozen) {
+  const Group group = put_after([&] {
+    Fence frozen;
+    frozen.state = Fence::State::frozen;
+    frozen.token = 7;
+    EXPECT_TRUE(other_->fence("db", {}, frozen, client_.soon()));
+  });
+  ASSERT_TRUE(group.error);
+  EXPECT_EQ(group.error->code(), Code::unavailable);
+  EXPECT_EQ(client_.value("k"), "v");
+}
+
+TEST_F(PostgresPuts, that_arrive_after_the_session_has_gone_on_do_nothing) {
+  Group late = client_.group({{{}, {Write::put("k", "late")}}});
+  client_.put("k", "newer");
+  backend_->commit({&late, 1});
+  EXPECT_TRUE(late.error);
+  EXPECT_EQ(client_.value("k"), "newer");
+  EXPECT_EQ(client_.position().seq, 2u);
+}
+
+TEST_F(PostgresPuts, are_answered_from_the_record_if_they_have_been_done) {
+  Group late = client_.group({{{}, {Write::put("k", "late")}}});
+  Group sent = late;
+  other_->commit({&sent, 1});
+  ASSERT_FALSE(sent.error) << sent.error->what();
+  backend_->commit({&late, 1});
+  ASSERT_FALSE(late.error) << late.error->what();
+  EXPECT_EQ(late.outcomes, sent.outcomes);
+  EXPECT_EQ(client_.position().seq, 2u) << "once";
+}
+
+TEST(PostgresBackend, scans_large_values_beside_small_ones) {
+  const auto backend = open_store(unique_name());
+  TestClient client(*backend, environment(), "db");
+  const Bytes large(limits::kValueBytes, 'x');
+  for (const char* key : {"a", "c"}) client.put(key, "small");
+  client.put("b", large);
+  for (const bool reverse : {false, true}) {
+    const Scan scan{Range::prefix(""), {.limit = 100, .reverse = reverse}};
+    const Page page = client.read({}, {scan}).pages.at(0);
+    ASSERT_EQ(page.entries.size(), 3u);
+    EXPECT_EQ(page.entries[1].value, large);
+    EXPECT_FALSE(page.more);
+  }
+}
+
 // ---- roles
 
 TEST(PostgresBackend, keeps_its_promises_under_a_role_whose_defaults_are_hostile) {

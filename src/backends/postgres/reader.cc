@@ -26,19 +26,28 @@ std::string head_with(const std::string& text) {
          text;
 }
 
-std::string scan_text(bool reverse, bool keys_only) {
+enum ScanKind : std::size_t {
+  kKeys,      ///< no values
+  kSmall,     ///< values of at most $6 bytes each, and null in the place of larger ones
+  kAnySizes,  ///< values with their sizes, and null where the answer would get too large
+};
+
+std::string scan_text(bool reverse, ScanKind kind) {
   const std::string order = reverse ? " DESC" : "";
-  const std::string value_size = keys_only ? "0" : "octet_length(e.value)";
+  const char* value = kind == kKeys ? ""
+                      : kind == kSmall
+                          ? ", CASE WHEN octet_length(e.value) <= $6::int4 THEN e.value END AS value"
+                          : ", e.value";
   const std::string entries =
-      "SELECT e.key, e.version, e.expires, e.value FROM {s}.entry e WHERE e.db = h.id AND e.key >= $3::bytea "
-      "AND "
-      "e.key < $4::bytea AND (e.expires IS NULL OR e.expires > h.t) ORDER BY e.key" +
+      std::string("SELECT e.key, e.version, e.expires") + value +
+      " FROM {s}.entry e WHERE e.db = h.id AND e.key >= $3::bytea AND e.key < $4::bytea AND (e.expires IS "
+      "NULL OR e.expires > h.t) ORDER BY e.key" +
       order + " LIMIT $5::int8";
-  if (keys_only) return head_with("SELECT x.key, x.version, x.expires FROM h, LATERAL (" + entries + ") x");
-  return head_with("SELECT x.key, x.version, x.expires, x.size, CASE WHEN x.running <= " +
-                   std::string(kSentBytes) + " THEN x.value END FROM h, LATERAL (SELECT e.*, " + value_size +
-                   " AS size, sum(octet_length(e.key) + " + value_size + ") OVER (ORDER BY e.key" + order +
-                   " ROWS UNBOUNDED PRECEDING) AS running FROM (" + entries + ") e) x");
+  if (kind != kAnySizes) return head_with("SELECT x.* FROM h, LATERAL (" + entries + ") x");
+  return head_with("SELECT x.key, x.version, x.expires, CASE WHEN x.running <= " + std::string(kSentBytes) +
+                   " THEN x.value END, x.size FROM h, LATERAL (SELECT e.*, octet_length(e.value) AS size, "
+                   "sum(octet_length(e.key) + octet_length(e.value)) OVER (ORDER BY e.key" +
+                   order + " ROWS UNBOUNDED PRECEDING) AS running FROM (" + entries + ") e) x");
 }
 
 constexpr const char* kGets = R"sql(
@@ -68,9 +77,9 @@ FROM h LEFT JOIN LATERAL (
   SELECT r.seq, r.key, e.version, e.expires, octet_length(e.value) AS size, e.value,
          sum(octet_length(r.key) + CASE WHEN $6::bool THEN 0 ELSE coalesce(octet_length(e.value), 0) END)
            OVER (ORDER BY r.seq, r.key ROWS UNBOUNDED PRECEDING) AS running
-  FROM (SELECT DISTINCT c.last_seq - c.applied + k.rank AS seq, k.key
-        FROM chosen c, unnest(c.keys, c.ranks) AS k(key, rank)
-        WHERE c.last_seq - c.applied + k.rank > $2::int8 AND k.key >= $3::bytea AND k.key < $4::bytea) r
+  FROM (SELECT DISTINCT c.last_seq - c.applied + coalesce(k.rank, k.n) AS seq, k.key
+        FROM chosen c, unnest(c.keys, c.ranks) WITH ORDINALITY AS k(key, rank, n)
+        WHERE c.last_seq - c.applied + coalesce(k.rank, k.n) > $2::int8 AND k.key >= $3::bytea AND k.key < $4::bytea) r
   LEFT JOIN LATERAL (SELECT * FROM {s}.entry l WHERE l.db = h.id AND l.key = r.key LIMIT 1) e ON true
   WHERE e.version IS NULL OR e.version <= r.seq) x ON true
 ORDER BY x.seq, x.key
@@ -95,11 +104,25 @@ std::string with_head(std::string text) {
   return text;
 }
 
+/// So much that all values of a page may have it.
+std::int32_t small_value_bytes(const Scan& scan) {
+  return static_cast<std::int32_t>(limits::kAnswerBytes / (scan.options.limit + 1));
+}
+
 /// The longest beginning of `bytes` that can be a text.
 View text_of(View bytes) {
   bytes = bytes.substr(0, bytes.find('\0'));
   while (!is_utf8(bytes)) bytes.remove_suffix(1);
   return bytes;
+}
+
+Reader::Scans scan_statements(const std::string& schema) {
+  const auto one = [&](const char* name, bool reverse, ScanKind kind) {
+    return Statement{schema + name, in_schema(scan_text(reverse, kind), schema)};
+  };
+  return {{{one(".scan_keys", false, kKeys), one(".scan", false, kSmall), one(".scan_any", false, kAnySizes)},
+           {one(".scan_back_keys", true, kKeys), one(".scan_back", true, kSmall),
+            one(".scan_back_any", true, kAnySizes)}}};
 }
 
 bool is_lost(const Connection& connection, const Error& error) {
@@ -150,10 +173,7 @@ Reader::Reader(Server& server, const std::string& schema)
                   "(SELECT c.last_seq, c.time, c.log_rows FROM {s}.commits c WHERE c.db = d.id ORDER BY "
                   "c.last_seq DESC, c.ordinal DESC LIMIT 1) g ON true"),
               schema)},
-      scans_{{{schema + ".scan", in_schema(scan_text(false, false), schema)},
-              {schema + ".scan_keys", in_schema(scan_text(false, true), schema)}},
-             {{schema + ".scan_back", in_schema(scan_text(true, false), schema)},
-              {schema + ".scan_back_keys", in_schema(scan_text(true, true), schema)}}} {}
+      scans_(scan_statements(schema)) {}
 
 template <class Read>
 auto Reader::with_connection(Deadline deadline, const Read& read) {
@@ -177,12 +197,12 @@ void Reader::adopt(Connection& connection, View database, Deadline deadline) {
 
 ReadAnswer Reader::read(View database, const ReadRequest& request) {
   return with_connection(request.deadline, [&](Connection& connection, Deadline deadline) {
-    return read_once(connection, database, request, deadline);
+    return read_once(connection, database, request, deadline, kSmall);
   });
 }
 
 ReadAnswer Reader::read_once(Connection& connection, View database, const ReadRequest& request,
-                             Deadline deadline) {
+                             Deadline deadline, std::size_t values) {
   if (request.gets.size() == 1 && request.scans.empty() && request.checks.empty()) {
     if (std::optional<ReadAnswer> answer = read_one(connection, database, request, deadline)) {
       return *std::move(answer);
@@ -198,11 +218,12 @@ ReadAnswer Reader::read_once(Connection& connection, View database, const ReadRe
     calls.push_back({&gets_, with_time().array(std::move(keys))});
   }
   for (const Scan& scan : request.scans) {
-    const Statement& statement = scans_[scan.options.reverse ? 1 : 0][scan.options.keys_only ? 1 : 0];
-    calls.push_back({&statement, with_time()
-                                     .bytes(scan.range.begin)
-                                     .bytes(end_or_beyond(scan.range.end))
-                                     .int8(static_cast<std::int64_t>(scan.options.limit) + 1)});
+    const std::size_t kind = scan.options.keys_only ? kKeys : values;
+    Parameters parameters = with_time();
+    parameters.bytes(scan.range.begin).bytes(end_or_beyond(scan.range.end));
+    parameters.int8(static_cast<std::int64_t>(scan.options.limit) + 1);
+    if (kind == kSmall) parameters.int4(small_value_bytes(scan));
+    calls.push_back({&scans_[scan.options.reverse ? 1 : 0][kind], std::move(parameters)});
   }
   if (!request.checks.empty()) {
     CheckArrays checks;
@@ -219,7 +240,7 @@ ReadAnswer Reader::read_once(Connection& connection, View database, const ReadRe
   HeadRow row = head_row(answers[1], 0, 0);
   if (is_of_another_past(row, connection)) {
     adopt(connection, database, deadline);
-    return read_once(connection, database, request, deadline);
+    return read_once(connection, database, request, deadline, values);
   }
   ReadAnswer answer;
   answer.time_ms = admit_read(database, row.head, request);
@@ -229,8 +250,10 @@ ReadAnswer Reader::read_once(Connection& connection, View database, const ReadRe
   std::size_t next = 2;
   if (!request.gets.empty()) take_gets(answers[next++], request, budget, answer);
   for (const Scan& scan : request.scans) {
-    answer.pages.push_back(page_of(answers[next++], scan, budget));
-    answer.pages.back().at = answer.at;
+    std::optional<Page> page = page_of(answers[next++], scan, values, budget);
+    if (!page) return read_once(connection, database, request, deadline, kAnySizes);
+    page->at = answer.at;
+    answer.pages.push_back(*std::move(page));
   }
   if (!request.checks.empty() && !answers[next].is_null(0, 0)) {
     answer.failed_check = static_cast<std::size_t>(answers[next].int4(0, 0));
@@ -273,19 +296,27 @@ void Reader::take_gets(const Rows& rows, const ReadRequest& request, AnswerBudge
   }
 }
 
-Page Reader::page_of(const Rows& rows, const Scan& scan, AnswerBudget& budget) {
+std::optional<Page> Reader::page_of(const Rows& rows, const Scan& scan, std::size_t values,
+                                    AnswerBudget& budget) {
   Page page;
-  const bool keys_only = scan.options.keys_only;
+  const std::size_t kind = scan.options.keys_only ? kKeys : values;
   page.entries.reserve(static_cast<std::size_t>(rows.size()));
   for (int row = 0; row < rows.size(); ++row) {
-    const View key = rows.bytes(row, 0);
-    const std::size_t value_bytes = keys_only ? 0 : static_cast<std::size_t>(rows.int4(row, 3));
-    if (page.entries.size() == scan.options.limit || !budget.take(key.size(), value_bytes)) {
+    if (page.entries.size() == scan.options.limit) {
       page.more = true;
-      return page;
+      break;
     }
-    page.entries.push_back({Bytes(key), keys_only ? Bytes() : Bytes(rows.bytes(row, 4)),
-                            static_cast<Seq>(rows.int8(row, 1)), rows.maybe_int8(row, 2)});
+    if (kind == kSmall && rows.is_null(row, 3)) return std::nullopt;
+    const View key = rows.bytes(row, 0);
+    const View value = kind == kKeys ? View() : rows.bytes(row, 3);
+    const std::size_t value_bytes =
+        kind == kAnySizes ? static_cast<std::size_t>(rows.int4(row, 4)) : value.size();
+    if (!budget.take(key.size(), value_bytes)) {
+      page.more = true;
+      break;
+    }
+    page.entries.push_back(
+        {Bytes(key), Bytes(value), static_cast<Seq>(rows.int8(row, 1)), rows.maybe_int8(row, 2)});
   }
   return page;
 }

@@ -1,6 +1,8 @@
 // Everything that only reads: one round trip, one snapshot.
 #pragma once
 
+#include <array>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,6 +15,9 @@ namespace holdfast::postgres {
 
 class Reader {
  public:
+  /// By direction, forwards first, and by what is asked for.
+  using Scans = std::array<std::array<Statement, 3>, 2>;
+
   Reader(Server& server, const std::string& schema);
 
   ReadAnswer read(View database, const ReadRequest& request);
@@ -30,10 +35,14 @@ class Reader {
   /// A new past is begun by the first who finds that the cluster is another one (§1.5).
   void adopt(Connection& connection, View database, Deadline deadline);
 
-  ReadAnswer read_once(Connection& connection, View database, const ReadRequest& request, Deadline deadline);
+  /// `values` says how those of scans are asked for: as if they were small, or, if that was wrong, any.
+  ReadAnswer read_once(Connection& connection, View database, const ReadRequest& request, Deadline deadline,
+                       std::size_t values);
   std::optional<ReadAnswer> read_one(Connection& connection, View database, const ReadRequest& request,
                                      Deadline deadline);
-  static Page page_of(const Rows& rows, const Scan& scan, AnswerBudget& budget);
+  /// Nothing if a value was not sent since it is larger than most.
+  static std::optional<Page> page_of(const Rows& rows, const Scan& scan, std::size_t values,
+                                     AnswerBudget& budget);
   static void take_gets(const Rows& rows, const ReadRequest& request, AnswerBudget& budget,
                         ReadAnswer& answer);
   Changes changes_once(Connection& connection, View database, const ChangesRequest& request,
@@ -41,7 +50,7 @@ class Reader {
 
   Server& server_;
   const Statement begin_, end_, head_, one_, gets_, checks_, changes_, adopt_, expired_, databases_, heads_;
-  const Statement scans_[2][2];  ///< [reverse][keys_only]
+  const Scans scans_;
 };
 
 }  // namespace holdfast::postgres

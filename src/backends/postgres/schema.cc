@@ -103,11 +103,12 @@ CREATE FUNCTION {s}.commit_group(
   c_batch integer[], c_no integer[], c_key bytea[], c_version bigint[],
   u_batch integer[], u_no integer[], u_begin bytea[], u_end bytea[], u_since bigint[], u_time bigint[],
   w_batch integer[], w_key bytea[], w_suffix bytea[], w_value bytea[], w_expires bigint[], w_version bigint[],
-  w_distinct boolean, e_batch integer[], e_key bytea[], e_reap boolean[], p_started bigint, p_fused boolean,
+  w_distinct boolean, e_batch integer[], e_key bytea[], e_reap boolean[], p_started timestamptz,
   OUT status integer, OUT history bigint, OUT seq bigint, OUT head_time bigint, OUT floor bigint,
   OUT fence integer, OUT token bigint, OUT fence_detail bytea, OUT applied integer, OUT outcomes integer[],
   OUT last_number bigint, OUT last_hash bigint, OUT last_history bigint, OUT last_seq bigint,
-  OUT last_applied integer, OUT last_outcomes integer[], OUT last_import boolean
+  OUT last_applied integer, OUT last_outcomes integer[], OUT last_import boolean,
+  OUT db_id bigint, OUT session_id bigint
 ) LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 SET enable_bitmapscan = off AS $body$
@@ -125,12 +126,9 @@ DECLARE
   log_ranks integer[];
   places tid[];
   found_version bigint;
-  is_fused boolean := false;
-  db_id bigint;
-  session_id bigint;
   next_rank integer := 0;
 BEGIN
-  IF p_started <> (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint THEN
+  IF p_started <> pg_postmaster_start_time() THEN
     status := 4;
     RETURN;
   END IF;
@@ -196,31 +194,8 @@ BEGIN
     RETURN;
   END IF;
 
-  -- Each batch checks the key that it writes, and nothing else: both in one go, which finds each entry once. Should one
-  -- check not hold, nothing of it has happened.
-  IF p_fused AND db_id IS NOT NULL THEN
-    BEGIN
-      WITH x AS (
-        INSERT INTO {s}.entry AS e (db, key, version, expires, value)
-        SELECT db_id, x.key, seq + x.batch, nullif(x.expires, -9223372036854775808), x.value
-        FROM unnest(w_batch, w_key, w_expires, w_value) AS x(batch, key, expires, value)
-        ON CONFLICT (db, key) DO UPDATE
-        SET version = excluded.version, expires = excluded.expires, value = excluded.value
-        WHERE CASE WHEN e.expires <= t THEN c_version[excluded.version - seq] = 0
-                   ELSE e.version = c_version[excluded.version - seq] END
-        RETURNING e.version, e.xmax = 0 AS is_new)
-      SELECT count(*) = p_batches AND bool_and(NOT x.is_new OR c_version[x.version - seq] = 0) INTO is_fused FROM x;
-      IF NOT is_fused THEN
-        RAISE EXCEPTION USING ERRCODE = 'HF001';
-      END IF;
-    EXCEPTION WHEN SQLSTATE 'HF001' THEN
-      is_fused := false;
-    END;
-  END IF;
   -- Most groups are small: one check or one write costs less without a set.
-  IF is_fused THEN
-    NULL;
-  ELSIF cardinality(u_batch) = 0 AND cardinality(c_batch) = 1 THEN
+  IF cardinality(u_batch) = 0 AND cardinality(c_batch) = 1 THEN
     SELECT e.version INTO found_version FROM {s}.entry e
     WHERE e.db = db_id AND e.key = c_key[1] AND (e.expires IS NULL OR e.expires > t);
     IF found_version IS DISTINCT FROM nullif(c_version[1], 0) THEN
@@ -282,9 +257,6 @@ constexpr const char* kCommitTail = R"sql(
       ORDER BY x.key, x.n DESC
       ON CONFLICT (db, key) DO UPDATE
       SET version = excluded.version, expires = excluded.expires, value = excluded.value;
-    ELSIF is_fused THEN
-      log_keys := w_key;
-      log_ranks := w_batch;
     ELSIF cardinality(w_batch) = 1 AND w_distinct AND rank IS NULL THEN
       INSERT INTO {s}.entry AS e (db, key, version, expires, value)
       VALUES (db_id, w_key[1], seq + w_batch[1], nullif(w_expires[1], -9223372036854775808), w_value[1])
@@ -334,6 +306,118 @@ constexpr const char* kCommitTail = R"sql(
   VALUES (db_id, seq, coalesce(g.ordinal, 0) + 1, CASE WHEN importing THEN 0 ELSE applied END, t, session_id,
           p_number, p_hash, history, commit_group.outcomes, log_keys, log_ranks,
           coalesce(g.log_rows, 0) + coalesce(cardinality(log_keys), 0));
+END
+$body$;
+)sql";
+
+// Most groups by far: each batch puts one key, all keys differ, and a batch checks its own key or nothing.
+// Whoever calls knows the ids of database and session from commit_group; entries are found once, and so is
+// the head. Whatever is not as expected (a fence, another past, a number that is not the next, a check that
+// does not hold) is left to commit_group, without any effect. An element of p_versions: what the entry must
+// have, 0 for none, -2 for no check; null if there are no checks at all. `status`: 0 done, 1 the lock is held
+// and p_wait is false, 4 another server, 5 not as expected, 6 a check does not hold.
+constexpr const char* kCommitPuts = R"sql(
+CREATE FUNCTION {s}.commit_puts(
+  p_lock bigint, p_wait boolean, p_started timestamptz, p_db bigint, p_name text, p_lineage text, p_history bigint,
+  p_session bigint, p_number bigint, p_hash bigint, p_now bigint, p_skew bigint, p_count integer,
+  p_keys bytea[], p_values bytea[], p_expires bigint[], p_versions bigint[], p_updates boolean,
+  OUT status integer, OUT history bigint, OUT seq bigint
+) LANGUAGE plpgsql VOLATILE SECURITY INVOKER AS $body$
+#variable_conflict use_column
+DECLARE
+  t bigint;
+  last_ordinal bigint;
+  rows_before bigint;
+  updated bigint;
+  holds boolean;
+BEGIN
+  -- Every expression costs, every query more so.
+  status := CASE
+    WHEN p_started <> pg_postmaster_start_time() THEN 4
+    WHEN current_setting('transaction_isolation') <> 'read committed'
+      OR current_setting('synchronous_commit') = 'off'
+      OR current_setting('search_path') <> 'pg_catalog, pg_temp' THEN 5
+    WHEN p_wait THEN CASE WHEN pg_advisory_xact_lock(p_lock) IS NULL THEN 0 ELSE 0 END
+    WHEN pg_try_advisory_xact_lock(p_lock) THEN 0 ELSE 1 END;
+  IF status <> 0 THEN
+    RETURN;
+  END IF;
+  SELECT d.history, g.last_seq, g.ordinal, g.log_rows, greatest(p_now, g.time)
+  INTO history, seq, last_ordinal, rows_before, t
+  FROM {s}.database d,
+       (SELECT c.last_seq, c.ordinal, c.time, c.log_rows, c.session, c.number FROM {s}.commits c
+        WHERE c.db = p_db ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g
+  WHERE d.id = p_db AND d.name = p_name AND d.lineage = p_lineage AND d.fence = 0
+    AND (p_history = 0 OR d.history = p_history) AND (p_skew <= 0 OR g.time - p_now <= p_skew)
+    -- A session that was used within the hour is there.
+    AND CASE WHEN g.session = p_session THEN g.number < p_number AND p_now - g.time < {untouchable}
+             ELSE (SELECT c.number < p_number AND greatest(p_now, g.time) - c.time < {untouchable} FROM {s}.commits c
+                   WHERE c.db = p_db AND c.session = p_session ORDER BY c.ordinal DESC LIMIT 1) END;
+  IF NOT FOUND THEN
+    status := 5;
+    RETURN;
+  END IF;
+  IF p_count > 1 THEN
+    IF p_versions IS NULL THEN
+      INSERT INTO {s}.entry AS e (db, key, version, expires, value)
+      SELECT p_db, x.key, seq + x.n, nullif(p_expires[x.n], -9223372036854775808), x.value
+      FROM unnest(p_keys, p_values) WITH ORDINALITY AS x(key, value, n)
+      ON CONFLICT (db, key) DO UPDATE
+      SET version = excluded.version, expires = excluded.expires, value = excluded.value;
+    ELSE
+      BEGIN
+        IF p_updates THEN
+          UPDATE {s}.entry e
+          SET version = seq + y.n, expires = nullif(p_expires[y.n], -9223372036854775808), value = y.value
+          FROM (SELECT x.n, x.value, l.place
+                FROM unnest(p_keys, p_values, p_versions) WITH ORDINALITY AS x(key, value, version, n)
+                CROSS JOIN LATERAL (SELECT o.ctid AS place FROM {s}.entry o
+                                    WHERE o.db = p_db AND o.key = x.key AND o.version = x.version
+                                      AND (o.expires IS NULL OR o.expires > t) LIMIT 1) l) y
+          WHERE e.ctid = y.place;
+          GET DIAGNOSTICS updated = ROW_COUNT;
+          holds := updated = p_count;
+        ELSE
+          WITH x AS (
+            INSERT INTO {s}.entry AS e (db, key, version, expires, value)
+            SELECT p_db, x.key, seq + x.n, nullif(p_expires[x.n], -9223372036854775808), x.value
+            FROM unnest(p_keys, p_values) WITH ORDINALITY AS x(key, value, n)
+            ON CONFLICT (db, key) DO UPDATE
+            SET version = excluded.version, expires = excluded.expires, value = excluded.value
+            WHERE CASE WHEN p_versions[excluded.version - seq] = -2 THEN true
+                       WHEN e.expires <= t THEN p_versions[excluded.version - seq] = 0
+                       ELSE e.version = p_versions[excluded.version - seq] END
+            RETURNING e.version, e.xmax = 0 AS is_new)
+          SELECT count(*) = p_count AND bool_and(NOT x.is_new OR p_versions[x.version - seq] IN (0, -2))
+          INTO holds FROM x;
+        END IF;
+        IF NOT holds THEN
+          RAISE EXCEPTION USING ERRCODE = 'HF001';
+        END IF;
+      EXCEPTION WHEN SQLSTATE 'HF001' THEN
+        status := 6;
+        RETURN;
+      END;
+    END IF;
+  ELSE
+    IF p_versions[1] <> 0 THEN
+      UPDATE {s}.entry SET version = seq + 1, expires = nullif(p_expires[1], -9223372036854775808), value = p_values[1]
+      WHERE db = p_db AND key = p_keys[1] AND version = p_versions[1] AND (expires IS NULL OR expires > t);
+    ELSE
+      INSERT INTO {s}.entry AS e (db, key, version, expires, value)
+      VALUES (p_db, p_keys[1], seq + 1, nullif(p_expires[1], -9223372036854775808), p_values[1])
+      ON CONFLICT (db, key) DO UPDATE
+      SET version = excluded.version, expires = excluded.expires, value = excluded.value
+      WHERE p_versions IS NULL OR e.expires <= t;
+    END IF;
+    IF NOT FOUND THEN
+      status := 6;
+      RETURN;
+    END IF;
+  END IF;
+  INSERT INTO {s}.commits(db, last_seq, ordinal, applied, time, session, number, hash, history, keys, log_rows)
+  VALUES (p_db, seq + p_count, last_ordinal + 1, p_count, t, p_session, p_number, p_hash, history, p_keys,
+          rows_before + p_count);
 END
 $body$;
 )sql";
@@ -440,7 +524,7 @@ std::string first_layout() {
       std::string(kTables) + kSessions + kCommitHead +
       failing_checks("db_id", "t", "floor", "coalesce(g.log_rows, 0)", "c_batch, c_no, c_key, c_version",
                      "u_batch, u_no, u_begin, u_end, u_since, u_time") +
-      kCommitTail + kTrim;
+      kCommitTail + kCommitPuts + kTrim;
   text = replaced(text, "{key_checks}", failing_key_checks("db_id", "t", "c_batch, c_no, c_key, c_version"));
   text = replaced(text, "{sessions}", std::to_string(limits::kSessions));
   text = replaced(text, "{untouchable}", std::to_string(limits::kSessionUntouchableMs));
@@ -487,8 +571,9 @@ std::string failing_checks(const std::string& db, const std::string& time, const
       WHERE u.since < {floor}
          OR {rows} - coalesce((SELECT l.log_rows FROM {s}.commits l WHERE l.db = {db} AND l.last_seq >= u.since
                                ORDER BY l.last_seq, l.ordinal LIMIT 1), {rows}) > {most}
-         OR EXISTS (SELECT FROM {s}.commits l, unnest(l.keys, l.ranks) AS k(key, rank)
-                    WHERE l.db = {db} AND l.last_seq > u.since AND l.last_seq - l.applied + k.rank > u.since
+         OR EXISTS (SELECT FROM {s}.commits l, unnest(l.keys, l.ranks) WITH ORDINALITY AS k(key, rank, n)
+                    WHERE l.db = {db} AND l.last_seq > u.since
+                      AND l.last_seq - l.applied + coalesce(k.rank, k.n) > u.since
                       AND k.key >= u.begin_key AND k.key < u.end_key)
          OR EXISTS (SELECT FROM {s}.entry e
                     WHERE e.expires > u.read_time AND e.expires <= {t} AND e.db = {db}

@@ -1,5 +1,7 @@
 #include "backends/postgres/values.h"
 
+#include <array>
+
 #include "contract/assert.h"
 
 namespace holdfast::postgres {
@@ -7,9 +9,11 @@ namespace {
 
 template <class Number>
 void append_number(std::string& out, Number number) {
-  for (int shift = static_cast<int>(sizeof number) * 8 - 8; shift >= 0; shift -= 8) {
-    out += static_cast<char>((number >> shift) & 0xff);
+  std::array<char, sizeof number> bytes;
+  for (std::size_t i = 0; i < sizeof number; ++i) {
+    bytes[i] = static_cast<char>((number >> (8 * (sizeof number - 1 - i))) & 0xff);
   }
+  out.append(bytes.data(), bytes.size());
 }
 
 template <class Number>
