@@ -122,6 +122,8 @@ class Events {
   /// Its id is known only when the transaction has been committed: read it with last_id() or list(). Several
   /// appends of one transaction keep their order. Cost: one read; never conflicts.
   void append(Transaction& transaction, View stream, const Payload& payload) const;
+  /// At most 500, next to each other; otherwise as append().
+  void append_many(Transaction& transaction, View stream, std::span<const Payload> payloads) const;
 
   /// Nothing if there is no such event (any more).
   std::optional<Event> get(View stream, View id) const;

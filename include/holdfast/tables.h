@@ -121,6 +121,9 @@ class Tables {
   std::size_t cleanup_all_expired();
   /// At most `limit` (up to 1,000) of them.
   std::size_t cleanup_expired(Transaction& transaction, View table, std::size_t limit = 1'000) const;
+  /// The same of all tables, in the order of their names. What is left of erased tables stays for the forms
+  /// without a transaction, which take several commits for it.
+  std::size_t cleanup_all_expired(Transaction& transaction, std::size_t limit = 1'000) const;
   /// The table is gone at once, and true is answered also if there was none. What it occupied is freed before
   /// the first form returns, and after the second form by the next cleanup.
   bool erase_table(View table);

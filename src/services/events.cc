@@ -133,9 +133,12 @@ std::vector<EventId> Events::ids_of(Seq seq, std::size_t events) {
 }
 
 void Events::append(Transaction& transaction, View stream, const Payload& payload) const {
-  const EventKeys keys(prefix_);
-  const StoredPayload stored = PayloadCodec(database_).store(payload);
-  append_stored(transaction, keys, stream, std::span(&stored, 1));
+  append_many(transaction, stream, std::span(&payload, 1));
+}
+
+void Events::append_many(Transaction& transaction, View stream, std::span<const Payload> payloads) const {
+  validate_count(payloads);
+  append_stored(transaction, EventKeys(prefix_), stream, stored_payloads(database_, payloads));
 }
 
 std::optional<Event> Events::get(View stream, View id) const {

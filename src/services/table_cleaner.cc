@@ -28,11 +28,12 @@ std::optional<TableEntry> live_table(const std::optional<Entry>& entry) {
 Cleaner::Step Cleaner::expired_step(Transaction& transaction, View table, const Range& range,
                                     std::size_t limit) const {
   Step step;
-  if (!live_table(transaction.get(layout_.table(table)))) return step;
   const Page page = transaction.scan(range, {.limit = kEntriesAtOnce, .snapshot = true});
   for (const Entry& entry : page.entries) {
     if (Mark::parse(entry.value).expires_at_ms >= transaction.now()) continue;
     if (step.removed == limit) return step;
+    // Only here, because it is one of the checks of the commit, which are limited.
+    if (step.removed == 0 && !live_table(transaction.get(layout_.table(table)))) return step;
     transaction.require(entry);
     transaction.erase(entry.key);
     ++step.removed;
@@ -60,6 +61,16 @@ std::size_t Cleaner::expired(Transaction& transaction, View table, std::size_t l
     if (step.next.empty()) break;
     range.begin = std::move(step.next);
   }
+  return removed;
+}
+
+std::size_t Cleaner::all_expired(Transaction& transaction, std::size_t limit) const {
+  std::size_t removed = 0;
+  const Bytes keys = layout_.tables();
+  for_each_entry(transaction, keys, true, [&](const Entry& entry) {
+    removed += expired(transaction, View(entry.key).substr(keys.size()), limit - removed);
+    return removed < limit;
+  });
   return removed;
 }
 

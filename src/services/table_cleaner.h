@@ -37,6 +37,7 @@ class Cleaner {
   std::size_t expired(View table);
   /// At most `limit` of them.
   std::size_t expired(Transaction& transaction, View table, std::size_t limit) const;
+  std::size_t all_expired(Transaction& transaction, std::size_t limit) const;
   /// Rows and marks of generations that were erased.
   void refuse(View table);
 

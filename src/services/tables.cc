@@ -526,6 +526,10 @@ std::size_t Tables::cleanup_expired(Transaction& transaction, View table, std::s
 
 std::size_t Tables::cleanup_all_expired() { return impl_->cleanup_all_expired(); }
 
+std::size_t Tables::cleanup_all_expired(Transaction& transaction, std::size_t limit) const {
+  return impl_->cleaner.all_expired(transaction, limit);
+}
+
 bool Tables::erase_table(View table) {
   impl_->database.transact([&](Transaction& transaction) { erase_table(transaction, table); });
   impl_->cleaner.refuse(table);

@@ -142,6 +142,74 @@ TEST_P(EventsTest, appends_of_a_transaction_keep_their_order_and_are_one_commit_
   EXPECT_EQ(all().size(), 5u);
 }
 
+class EventForms : public EventsTest {
+ protected:
+  void SetUp() override {
+    EventsTest::SetUp();
+    ids_ = append_numbers(4);
+    events().hold("s", "to erase");
+    append_numbers(2, "to prune");
+  }
+  /// Every form with a transaction, once.
+  void change(Transaction& transaction) {
+    const Events events = this->events();
+    events.append(transaction, "s", "a");
+    events.append_many(transaction, "s", std::vector<Payload>{"b", large('c'), "d"});
+    events.append(transaction, "s", "e");
+    EXPECT_TRUE(events.commit(transaction, "s", "reader", ids_[1]));
+    events.hold(transaction, "s", "holder");
+    EXPECT_TRUE(events.erase_consumer(transaction, "s", "to erase"));
+    EXPECT_FALSE(events.erase_consumer(transaction, "s", "none"));
+    events.set_retention(transaction, "s", EventRetention{.max_count = 9});
+    EXPECT_EQ(events.prune(transaction, "to prune", {.max_count = 1}), 1u);
+  }
+  std::vector<EventId> ids_;
+};
+
+HOLDFAST_ON_EVERY_TARGET(EventForms);
+
+TEST_P(EventForms, all_of_one_transaction_are_committed_together) {
+  const Seq before = database().position().seq;
+  database().transact([&](Transaction& transaction) { change(transaction); });
+  EXPECT_EQ(database().position().seq, before + 1);
+  Texts texts = all();
+  ASSERT_EQ(texts.size(), 9u);
+  EXPECT_EQ(texts[6].size(), 300'002u);
+  texts[6].clear();
+  EXPECT_EQ(texts, (Texts{"0", "1", "2", "3", "\"a\"", "\"b\"", "", "\"d\"", "\"e\""}));
+  EXPECT_EQ(events().consumer("s", "reader")->offset, ids_[1]);
+  EXPECT_TRUE(events().consumer("s", "holder")->holds);
+  EXPECT_FALSE(events().consumer("s", "to erase"));
+  EXPECT_EQ(events().retention("s"), (EventRetention{.max_count = 9}));
+  EXPECT_EQ(all("to prune"), Texts{"1"});
+}
+
+TEST_P(EventForms, a_transaction_that_is_thrown_away_leaves_nothing_of_them) {
+  const Seq before = database().position().seq;
+  EXPECT_THROW(database().transact([&](Transaction& transaction) {
+    change(transaction);
+    throw std::runtime_error("no");
+  }),
+               std::runtime_error);
+  EXPECT_EQ(database().position().seq, before);
+  EXPECT_EQ(all(), (Texts{"0", "1", "2", "3"}));
+  EXPECT_EQ(events().consumers("s").items.size(), 1u);
+  EXPECT_TRUE(events().consumer("s", "to erase"));
+  EXPECT_FALSE(events().retention("s"));
+  EXPECT_EQ(all("to prune").size(), 2u);
+}
+
+TEST_P(EventForms, an_append_of_none_or_too_many_is_refused) {
+  for (const std::size_t count : {0u, 501u}) {
+    const std::vector<Payload> payloads(count);
+    EXPECT_EQ(code_of([&] {
+                database().transact(
+                    [&](Transaction& transaction) { events().append_many(transaction, "s", payloads); });
+              }),
+              Code::invalid_argument);
+  }
+}
+
 TEST_P(EventsTest, an_append_in_a_transaction_does_not_conflict_with_other_appends) {
   int runs = 0;
   database().transact([&](Transaction& transaction) {

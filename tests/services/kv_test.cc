@@ -292,6 +292,56 @@ TEST_P(KvTest, changes_in_a_transaction_are_one_commit_or_none) {
   EXPECT_EQ(kv().get("a")->value.size_bytes(), 300'002u);
 }
 
+class KvForms : public KvTest {
+ protected:
+  void SetUp() override {
+    KvTest::SetUp();
+    kv().set("to erase", 1);
+    kv().set("to expire", 2);
+    kv().set("count", 3);
+  }
+  /// Every form with a transaction, once.
+  void change(Transaction& transaction) {
+    const Kv kv = this->kv();
+    EXPECT_TRUE(kv.set(transaction, "set", "small"));
+    const std::pair<Bytes, Payload> many[] = {{"one of many", 1}, {"large", Payload(Bytes(300'000, 'x'))}};
+    kv.set_many(transaction, many);
+    EXPECT_TRUE(kv.erase(transaction, "to erase"));
+    EXPECT_EQ(kv.increment(transaction, "count", 4), 7);
+    EXPECT_TRUE(kv.expire(transaction, "to expire", std::chrono::milliseconds(500)));
+    EXPECT_FALSE(kv.expire(transaction, "none", std::chrono::milliseconds(500)));
+    EXPECT_TRUE(kv.get(transaction, "large"));
+  }
+};
+
+HOLDFAST_ON_EVERY_TARGET(KvForms);
+
+TEST_P(KvForms, all_of_one_transaction_are_committed_together) {
+  const Seq before = database().position().seq;
+  database().transact([&](Transaction& transaction) { change(transaction); });
+  EXPECT_EQ(database().position().seq, before + 1);
+  EXPECT_EQ(text_of("set"), "\"small\"");
+  EXPECT_EQ(text_of("one of many"), "1");
+  EXPECT_EQ(kv().get("large")->value.size_bytes(), 300'002u);
+  EXPECT_FALSE(kv().get("to erase"));
+  EXPECT_EQ(text_of("count"), "7");
+  EXPECT_EQ(kv().get("to expire")->expires_at_ms, clock().now_ms() + 500);
+}
+
+TEST_P(KvForms, a_transaction_that_is_thrown_away_leaves_nothing_of_them) {
+  const Seq before = database().position().seq;
+  EXPECT_THROW(database().transact([&](Transaction& transaction) {
+    change(transaction);
+    throw std::runtime_error("no");
+  }),
+               std::runtime_error);
+  EXPECT_EQ(database().position().seq, before);
+  EXPECT_EQ(kv().list().items.size(), 3u);
+  EXPECT_EQ(text_of("to erase"), "1");
+  EXPECT_EQ(text_of("count"), "3");
+  EXPECT_FALSE(kv().get("to expire")->expires_at_ms);
+}
+
 TEST_P(KvTest, a_page_of_many_ends_by_bytes_and_is_complete_in_all) {
   std::vector<Bytes> keys;
   for (int i = 0; i < 6; ++i) {

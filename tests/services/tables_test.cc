@@ -521,6 +521,85 @@ TEST_P(TablesTest, changes_of_one_transaction_are_one_commit) {
   EXPECT_EQ(text_of("c", "key"), "{\"a\":1}");
 }
 
+class TableForms : public TablesTest {
+ protected:
+  void SetUp() override {
+    TablesTest::SetUp();
+    tables().add_dictionary("old", deflate({{"a", "b"}}));
+    for (const View key : {"to erase", "to erase too", "to restore", "newer"}) tables().write("t", key, 1);
+    for (const View table : {"clean 1", "clean 2", "clean 3"}) {
+      for (const View key : {"x", "y"}) tables().write(table, key, 1, {.expires_at_ms = now() - 1});
+    }
+    tables().write("to drop", "key", 1);
+  }
+  static TableRecord record(View key, std::uint64_t version, UnixMs written_at_ms) {
+    return {.key = Bytes(key),
+            .value = "restored",
+            .version = version,
+            .written_at_ms = written_at_ms,
+            .expires_at_ms = {},
+            .dictionary = {}};
+  }
+  /// Every form with a transaction, once.
+  void change(Transaction& transaction) {
+    const Tables tables = this->tables();
+    EXPECT_EQ(tables.write(transaction, "t", "written", 1), 1u);
+    EXPECT_EQ(tables.write_if(transaction, "t", "written", 1, 2), 2u);
+    tables.restore(transaction, "t", record("to restore", 7, 100));
+    EXPECT_TRUE(tables.restore_if_newer(transaction, "t", record("older", 8, 100)));
+    EXPECT_FALSE(tables.restore_if_newer(transaction, "t", record("newer", 9, 100)));
+    EXPECT_TRUE(tables.create_table(transaction, "made"));
+    EXPECT_FALSE(tables.create_table(transaction, "t"));
+    EXPECT_TRUE(tables.erase(transaction, "t", "to erase"));
+    EXPECT_FALSE(tables.erase_if(transaction, "t", "to erase too", 2));
+    EXPECT_TRUE(tables.erase_if(transaction, "t", "to erase too", 1));
+    EXPECT_EQ(tables.cleanup_expired(transaction, "clean 1", 1), 1u);
+    EXPECT_EQ(tables.cleanup_all_expired(transaction, 2), 2u)
+        << "the other one of the first, one of the next";
+    EXPECT_TRUE(tables.erase_table(transaction, "to drop"));
+    tables.add_dictionary(transaction, "new", deflate({{"a", "c"}}));
+    EXPECT_TRUE(tables.remove_dictionary(transaction, "old"));
+    EXPECT_FALSE(tables.remove_dictionary(transaction, "none"));
+  }
+};
+
+HOLDFAST_ON_EVERY_TARGET(TableForms);
+
+TEST_P(TableForms, all_of_one_transaction_are_committed_together) {
+  const Seq before = database().position().seq;
+  database().transact([&](Transaction& transaction) { change(transaction); });
+  EXPECT_EQ(database().position().seq, before + 1);
+  EXPECT_EQ(
+      pairs_of("t"),
+      (Pairs{{"to restore", "\"restored\""}, {"newer", "1"}, {"written", "2"}, {"older", "\"restored\""}}));
+  EXPECT_EQ(tables().get("t", "to restore")->version, 7u);
+  EXPECT_EQ(tables().get("t", "older")->version, 8u);
+  EXPECT_EQ(names(), (std::vector<Bytes>{"clean 1", "clean 2", "clean 3", "made", "t"}));
+  EXPECT_EQ(tables().list_dictionaries().items, std::vector<Bytes>{"new"});
+  EXPECT_EQ(tables().cleanup_all_expired(), 3u);
+}
+
+TEST_P(TableForms, a_transaction_that_is_thrown_away_leaves_nothing_of_them) {
+  const Seq before = database().position().seq;
+  EXPECT_THROW(database().transact([&](Transaction& transaction) {
+    change(transaction);
+    throw std::runtime_error("no");
+  }),
+               std::runtime_error);
+  EXPECT_EQ(database().position().seq, before);
+  EXPECT_EQ(pairs_of("t"),
+            (Pairs{{"to erase", "1"}, {"to erase too", "1"}, {"to restore", "1"}, {"newer", "1"}}));
+  EXPECT_EQ(names(), (std::vector<Bytes>{"clean 1", "clean 2", "clean 3", "t", "to drop"}));
+  EXPECT_EQ(tables().list_dictionaries().items, std::vector<Bytes>{"old"});
+  EXPECT_EQ(tables().cleanup_all_expired(), 6u);
+}
+
+TEST_P(TableForms, a_cleanup_of_all_in_a_transaction_passes_over_erased_tables) {
+  database().transact([&](Transaction& transaction) { tables().erase_table(transaction, "clean 2"); });
+  EXPECT_EQ(database().transact([&](Transaction& t) { return tables().cleanup_all_expired(t); }), 4u);
+  EXPECT_EQ(database().transact([&](Transaction& t) { return tables().cleanup_all_expired(t); }), 0u);
+}
+
 TEST_P(TablesTest, a_table_that_a_transaction_erases_is_gone_at_once_and_freed_by_a_cleanup) {
   for (const View key : {"a", "b", "c"}) tables().write("t", key, 1, {.expires_at_ms = now() + 1'000});
   EXPECT_TRUE(database().transact([&](Transaction& t) { return tables().erase_table(t, "t"); }));
