@@ -16,6 +16,9 @@
 // | "event:append"  |         | both       | the payload |                   |            |        |
 // | "event:prune"   |         | stream     |             |                   |            | events |
 //
+// An upload that is under way is no commit, so there is no type for its progress: who uploads a blob hears of
+// it by BlobPutOptions::progress.
+//
 // Handlers hear of every commit after on() has returned, in the order of the commits, one at a time, on one
 // thread of the Lifecycle's own; those who write never wait for them. What is told is what a key has when the
 // handler is told: of several changes of one key that follow each other closely only the newest may be heard

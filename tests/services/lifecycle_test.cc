@@ -258,7 +258,7 @@ TEST_P(LifecycleTest, the_pattern_of_all_hears_of_every_type) {
 
 TEST_P(LifecycleTest, an_unknown_pattern_is_refused) {
   Lifecycle lifecycle(database());
-  for (const View pattern : {"", "kv", "kv:", "kv:get", "kv:s*", "**", "nothing:*"}) {
+  for (const View pattern : {"", "kv", "kv:", "kv:get", "kv:s*", "**", "nothing:*", "blob:upload:progress"}) {
     EXPECT_EQ(code_of([&] { auto ignored = lifecycle.on(pattern, [](const LifecycleEvent&) {}); }),
               Code::invalid_argument)
         << pattern;

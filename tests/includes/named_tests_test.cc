@@ -1,0 +1,129 @@
+// docs/services/persist.md says for each documented behaviour which test proves it: here is that the list is
+// complete, and that those tests exist.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+using Names = std::set<std::string>;
+
+struct Row {
+  std::string behaviour;
+  std::string here;
+  Names tests;
+};
+
+std::string text_of(const fs::path& path) {
+  std::ifstream stream(path);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+/// What stands between backquotes.
+Names quoted_in(const std::string& text) {
+  static const std::regex kQuoted("`([^`]+)`");
+  Names names;
+  for (std::sregex_iterator at(text.begin(), text.end(), kQuoted), end; at != end; ++at) {
+    names.insert((*at)[1].str());
+  }
+  return names;
+}
+
+/// The rows of three columns, without the heading.
+std::vector<Row> rows_of(const std::string& document) {
+  static const std::regex kRow("\\| (.*) \\| (.*) \\| (.*)\\|");
+  std::vector<Row> rows;
+  std::istringstream lines(document);
+  for (std::string line; std::getline(lines, line);) {
+    std::smatch cells;
+    if (!std::regex_match(line, cells, kRow) || cells[1] == "behaviour") continue;
+    rows.push_back({cells[1].str(), cells[2].str(), quoted_in(cells[3].str())});
+  }
+  return rows;
+}
+
+/// "Suite.name" of each test in a source.
+void add_tests(const std::string& source, Names& tests) {
+  static const std::regex kTest("\\bTEST(?:_P|_F)?\\(\\s*(\\w+)\\s*,\\s*(\\w+)\\s*\\)");
+  for (std::sregex_iterator at(source.begin(), source.end(), kTest), end; at != end; ++at) {
+    tests.insert((*at)[1].str() + "." + (*at)[2].str());
+  }
+}
+
+Names all_tests() {
+  Names tests;
+  for (const char* folder : {"src", "tests"}) {
+    for (const fs::directory_entry& entry :
+         fs::recursive_directory_iterator(fs::path(HOLDFAST_SOURCE_DIR) / folder)) {
+      const std::string name = entry.path().filename().string();
+      if (entry.is_regular_file() && name.ends_with("_test.cc")) add_tests(text_of(entry.path()), tests);
+    }
+  }
+  return tests;
+}
+
+/// What is wrong with the rows.
+std::vector<std::string> problems_of(const std::vector<Row>& rows, const Names& behaviours,
+                                     const Names& tests) {
+  std::vector<std::string> problems;
+  Names missing = behaviours;
+  for (const Row& row : rows) {
+    for (const std::string& name : quoted_in(row.behaviour)) missing.erase(name);
+    const bool has_reason = row.here.starts_with("none");
+    if (row.tests.empty() && !has_reason) problems.push_back("no test and no reason: " + row.behaviour);
+    for (const std::string& test : row.tests) {
+      if (!tests.contains(test)) problems.push_back("there is no test " + test);
+    }
+  }
+  for (const std::string& name : missing) problems.push_back("no row of " + name);
+  return problems;
+}
+
+std::string lines(const std::vector<std::string>& texts) {
+  std::string joined;
+  for (const std::string& text : texts) joined += "\n  " + text;
+  return joined;
+}
+
+const Names kBehaviours = {
+    "records.put",      "records.get",       "records.delete",  "records.list",    "records.putMany",
+    "records.typed",    "records.conflicts", "records.resolve", "blobs.put",       "blobs.presign",
+    "blobs.get",        "blobs.delete",      "blobs.list",      "events.append",   "events.list",
+    "store.on",         "record:put",        "record:delete",   "record:conflict", "record:resolve",
+    "event:append",     "event:prune",       "blob:put",        "blob:delete",     "blob:upload:progress",
+    "sync:start",       "sync:complete",     "sync:error",      "sync:offline",    "sync:online",
+    "key:rotation:due", "key:rotated"};
+
+TEST(NamedTests, CoverEachDocumentedBehaviourOrSayWhyNot) {
+  const std::string document = text_of(fs::path(HOLDFAST_SOURCE_DIR) / "docs/services/persist.md");
+  const std::vector<std::string> problems = problems_of(rows_of(document), kBehaviours, all_tests());
+  EXPECT_TRUE(problems.empty()) << lines(problems);
+}
+
+TEST(NamedTestsRule, FindsTestsOfEveryKind) {
+  Names tests;
+  add_tests("TEST(A, b) {}\nTEST_P(C,\n       d) {}\n  TEST_F(E, f) {}\nMY_TEST(G, h) {}\n", tests);
+  EXPECT_EQ(tests, (Names{"A.b", "C.d", "E.f"}));
+}
+
+TEST(NamedTestsRule, FindsWhatIsMissing) {
+  const std::vector<Row> rows = rows_of(
+      "| behaviour | here | tests |\n|---|---|---|\n| `x.put` puts | yes | `A.b`, `A.c` |\n"
+      "| `x.get` gets | none: no | |\n| `x.list` lists | yes | |\n");
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(problems_of(rows, {"x.put", "x.get", "x.list", "x.on"}, {"A.b"}),
+            (std::vector<std::string>{"there is no test A.c", "no test and no reason: `x.list` lists",
+                                      "no row of x.on"}));
+}
+
+}  // namespace
