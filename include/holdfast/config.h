@@ -1,4 +1,5 @@
-// Which store each logical database is kept in: bindings made in code, or read from a file such as holdfast.toml.
+// Which store each logical database is kept in: bindings made in code, or read from a file such as
+// holdfast.toml.
 //
 //     store = "sqlite:data/holdfast.db"            # for every database that is bound to none
 //
@@ -9,15 +10,15 @@
 //     store = "redis://cache.example"
 //
 // A file may also name a preset, which binds databases as a known system lays them out; what it binds may be
-// bound otherwise beside it. `piri` has the databases scheduler, replicator, aggregator and egress_tracker, in
-// the files that Piri uses or in one schema each, and keeps all others beside them:
+// bound otherwise beside it. `piri` has the databases scheduler, replicator, aggregator and egress_tracker,
+// in the files that Piri uses or in one schema each, and keeps all others beside them:
 //
 //     [presets.piri]
 //     data_dir = "/var/lib/piri"                   # or:
 //     store = "postgres://db.example/app"
 //
-// The URL config:FILE names such a file wherever a store is named by a URL. Relative paths are relative to the
-// working folder. A database that was bound elsewhere before is not moved: copy it first.
+// The URL config:FILE names such a file wherever a store is named by a URL. Relative paths are relative to
+// the working folder. A database that was bound elsewhere before is not moved: copy it first.
 #pragma once
 
 #include <functional>

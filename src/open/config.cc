@@ -194,14 +194,16 @@ void refuse_store_options(const std::string& url, const std::string& owner) {
   const Url parsed = Url::parse(url);
   for (const OptionSpec& spec : store_options()) {
     if (parsed.options.contains(spec.name)) {
-      refuse("\"" + spec.name + "\" is an option of the whole store, and has no place in the URL of " + owner);
+      refuse("\"" + spec.name + "\" is an option of the whole store, and has no place in the URL of " +
+             owner);
     }
   }
 }
 
 std::unique_ptr<Backend> open_backend(const Config& config, const Environment& given,
                                       const std::shared_ptr<Metrics>& metrics) {
-  if (config.store.empty()) refuse("the configuration names no store for the databases that are bound to none");
+  if (config.store.empty())
+    refuse("the configuration names no store for the databases that are bound to none");
   for (const auto& [name, url] : config.databases) {
     judge_name(name);
     refuse_store_options(url, "the database \"" + name + "\"");

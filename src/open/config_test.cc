@@ -15,7 +15,7 @@ namespace {
 using testing_support::TemporaryFolder;
 
 template <class F>
-std::string refusal(F&& call) {
+std::string message_of(F&& call) {
   try {
     call();
   } catch (const Error& error) {
@@ -27,7 +27,7 @@ std::string refusal(F&& call) {
 }
 
 std::string refusal_of(const std::string& text) {
-  return refusal([&] { Config::parse(text, "holdfast.toml"); });
+  return message_of([&] { Config::parse(text, "holdfast.toml"); });
 }
 
 TEST(Config, BindsDatabasesToStores) {
@@ -50,13 +50,15 @@ listen = "127.0.0.1:0"
 TEST(Config, RefusesWhatItDoesNotUnderstandNamingTheLineAndTheNearestKey) {
   EXPECT_EQ(refusal_of("stor = \"memory:\""),
             "holdfast.toml, line 1: unknown key \"stor\"; did you mean \"store\"?");
-  EXPECT_NE(refusal_of("[databases.a]\nstroe = \"memory:\"").find("line 2: unknown key \"stroe\" of [databases.a]"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal_of("[databases.a]\nstroe = \"memory:\"").find("line 2: unknown key \"stroe\" of [databases.a]"),
+      std::string::npos);
   EXPECT_NE(refusal_of("[databases]\na = \"memory:\"").find("line 2: this is a table: write [databases.a]"),
             std::string::npos);
   EXPECT_NE(refusal_of("databases = 5").find("write [databases.NAME]"), std::string::npos);
   EXPECT_NE(refusal_of("store = 5").find("\"store\" is text in quotes"), std::string::npos);
-  EXPECT_NE(refusal_of("\n[databases.a]\n").find("line 2: [databases.a] has no \"store\""), std::string::npos);
+  EXPECT_NE(refusal_of("\n[databases.a]\n").find("line 2: [databases.a] has no \"store\""),
+            std::string::npos);
   EXPECT_NE(refusal_of("store = [[[").find("this is not TOML"), std::string::npos);
 }
 
@@ -73,13 +75,13 @@ TEST(Config, RefusesOptionsOfTheWholeStoreForOneDatabase) {
   Config config;
   config.store = "memory:";
   config.databases["a"] = "memory:?sweeper=false";
-  EXPECT_NE(refusal([&] { open_backend(config); }).find("\"sweeper\""), std::string::npos);
+  EXPECT_NE(message_of([&] { open_backend(config); }).find("\"sweeper\""), std::string::npos);
 }
 
 TEST(Config, WithoutAStoreForTheOthersIsRefusedWhenItIsOpened) {
   Config config;
   config.databases["a"] = "memory:";
-  EXPECT_NE(refusal([&] { open_backend(config); }).find("bound to none"), std::string::npos);
+  EXPECT_NE(message_of([&] { open_backend(config); }).find("bound to none"), std::string::npos);
 }
 
 TEST(Config, NamesTheDatabaseWhoseStoreCannotBeOpened) {
@@ -114,8 +116,9 @@ TEST(Config, OpensOneStoreOfAllThatAreNamed) {
 TEST(Config, OfAFileIsAStoreWhereverAUrlIs) {
   const TemporaryFolder folder;
   const std::string path = folder.path() + "/holdfast.toml";
-  std::ofstream(path) << "store = \"sqlite://" << folder.path() << "/rest.db\"\n[databases.jobs]\nstore = \"sqlite://"
-                      << folder.path() << "/jobs.db\"\n";
+  std::ofstream(path) << "store = \"sqlite://" << folder.path()
+                      << "/rest.db\"\n[databases.jobs]\nstore = \"sqlite://" << folder.path()
+                      << "/jobs.db\"\n";
   {
     const auto store = Store::open("config://" + path + "?timeout_ms=7000");
     store->database("jobs").put("k", "v");
@@ -125,14 +128,14 @@ TEST(Config, OfAFileIsAStoreWhereverAUrlIs) {
   const CheckReport report = check_store("config://" + path);
   EXPECT_TRUE(report.ok());
   EXPECT_GE(report.databases, 2u);
-  EXPECT_NE(refusal([] { open_backend("config:"); }).find("config:holdfast.toml"), std::string::npos);
+  EXPECT_NE(message_of([] { open_backend("config:"); }).find("config:holdfast.toml"), std::string::npos);
 }
 
 TEST(Config, OfAFileTakesOptionsOfTheWholeStoreFromItsOwnUrl) {
   const TemporaryFolder folder;
   const std::string path = folder.path() + "/holdfast.toml";
   std::ofstream(path) << "store = \"memory:?timeout_ms=5\"\n";
-  EXPECT_NE(refusal([&] { open_backend("config://" + path); }).find("behind config:"), std::string::npos);
+  EXPECT_NE(message_of([&] { open_backend("config://" + path); }).find("behind config:"), std::string::npos);
 }
 
 TEST(PiriPreset, LaysTheFourDatabasesOutAsPiriDoes) {
@@ -145,8 +148,9 @@ TEST(PiriPreset, LaysTheFourDatabasesOutAsPiriDoes) {
       store->database(name).put("k", "v");
     }
   }
-  for (const char* file : {"pdp/state/state.db", "replicator/replicator.db", "aggregator/jobqueue/jobqueue.db",
-                           "egress_tracker/jobqueue/jobqueue.db", "holdfast.db"}) {
+  for (const char* file :
+       {"pdp/state/state.db", "replicator/replicator.db", "aggregator/jobqueue/jobqueue.db",
+        "egress_tracker/jobqueue/jobqueue.db", "holdfast.db"}) {
     EXPECT_TRUE(std::ifstream(data + "/" + file).good()) << file;
   }
 }
@@ -171,7 +175,8 @@ TEST(PiriPreset, WantsOnePlaceForItsData) {
   EXPECT_NE(refusal_of("[presets.piri]\n").find("line 1: the preset piri wants either"), std::string::npos);
   EXPECT_NE(refusal_of("[presets.piri]\ndata_dir = \"d\"\nstore = \"memory:\"\n").find("either"),
             std::string::npos);
-  EXPECT_NE(refusal_of("[presets.piry]\ndata_dir = \"d\"\n").find("did you mean \"piri\""), std::string::npos);
+  EXPECT_NE(refusal_of("[presets.piry]\ndata_dir = \"d\"\n").find("did you mean \"piri\""),
+            std::string::npos);
   EXPECT_NE(refusal_of("[presets.piri]\nstore = \"sqlite:d\"\n").find("unknown option"), std::string::npos);
 }
 

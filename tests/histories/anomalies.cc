@@ -210,8 +210,8 @@ class Checker {
       if (told.through < from) report("a watch went back to state " + std::to_string(told.through));
       from = told.through;
     }
-    // A watch that was left running until the end has heard of the last change in its range.
-    for (Seq seq = from + 1; seq < changed_.size(); ++seq) {
+    // A watch has heard of every change in its range up to its end.
+    for (Seq seq = from + 1; seq < changed_.size() && seq <= watch.until; ++seq) {
       for (const Bytes& key : changed_[seq]) {
         if (watch.range.contains(key)) report("a watch was never told of commit " + std::to_string(seq));
       }

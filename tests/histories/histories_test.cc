@@ -59,7 +59,7 @@ TEST_P(Histories, many_threads_see_one_serial_history) {
   try {
     const auto store = Store::open(target.url(folder));
     const History history =
-        run(*store, {.seed = seed() * 100 + number, .threads = 4, .operations = count, .watches = 0});
+        run(*store, {.seed = seed() * 100 + number, .threads = 4, .operations = count, .watches = 1});
     std::ofstream out(folder + "/history-" + std::to_string(number), std::ios::binary);
     history.write(out);
     store->close();
@@ -78,7 +78,7 @@ TEST_P(SharedHistories, several_processes_see_one_serial_history) {
   for (std::size_t i = 0; i < kProcesses; ++i) {
     const pid_t child = fork();
     ASSERT_GE(child, 0);
-    if (child == 0) run_child(GetParam(), folder.path(), i, operations(GetParam()) / 4 / kProcesses);
+    if (child == 0) run_child(GetParam(), folder.path(), i, operations(GetParam()) / kProcesses);
     children.push_back(child);
   }
   History history;

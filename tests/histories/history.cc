@@ -131,6 +131,7 @@ void History::write(std::ostream& stream) const {
     out.bytes(watch.range.begin);
     out.bytes(watch.range.end);
     out.number(watch.since);
+    out.number(watch.until);
     out.list(watch.told, [&](const WatchLog::Told& told) {
       out.list(told.keys, [&](const Bytes& key) { out.bytes(key); });
       out.number(told.everything ? 1 : 0);
@@ -147,6 +148,7 @@ History History::read(std::istream& stream) {
     watch.range.begin = in.bytes();
     watch.range.end = in.bytes();
     watch.since = in.number();
+    watch.until = in.number();
     in.list(watch.told, [&](WatchLog::Told& told) {
       in.list(told.keys, [&](Bytes& key) { key = in.bytes(); });
       told.everything = in.number() != 0;

@@ -55,6 +55,7 @@ struct WatchLog {
   Range range;
   Seq since = 0;
   std::vector<Told> told;
+  Seq until = UINT64_MAX;  ///< the commit up to which it was left running
 };
 
 struct History {

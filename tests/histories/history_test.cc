@@ -118,6 +118,9 @@ TEST(Anomalies, AChangeThatAWatchWasNotTold) {
   EXPECT_TRUE(anomalies(history).empty());
   history.watches[0].told[1].keys.clear();
   EXPECT_FALSE(anomalies(history).empty());
+  history.watches[0].told.pop_back();
+  history.watches[0].until = 1;
+  EXPECT_TRUE(anomalies(history).empty()) << "it was not left running for longer";
 }
 
 TEST(History, SurvivesTheWayThroughAFile) {

@@ -245,6 +245,7 @@ class Watcher {
 
   WatchLog finish(Seq last) {
     last_ = last;
+    log_.until = last;
     stop();
     return std::move(log_);
   }

@@ -7,6 +7,7 @@
 #include "backends/sqlite/schema.h"
 #include "backends/sqlite/test_store.h"
 #include "environment/queued_file_lock.h"
+#include "tests/support/simulated_file_system.h"
 
 namespace holdfast::sqlite {
 namespace {
@@ -436,6 +437,17 @@ TEST_F(SqliteBackend, ShowsPeopleKeysAndValuesAsText) {
   }
 }
 
+// --- what every connection is told
+
+TEST_F(SqliteBackend, CommitsAreSyncedAndForeignKeysHold) {
+  open_store(path_);
+  Connection connection(path_, OpenMode::write, system_clock());
+  configure(connection, 1 << 20);
+  EXPECT_EQ(connection.text("PRAGMA journal_mode", "testing"), "wal");
+  EXPECT_EQ(connection.text("PRAGMA synchronous", "testing"), "2");
+  EXPECT_EQ(connection.text("PRAGMA foreign_keys", "testing"), "1");
+}
+
 // --- what is refused
 
 TEST_F(SqliteBackend, SaysWhereToKeepAStoreThatIsNotKept) {
@@ -447,6 +459,17 @@ TEST_F(SqliteBackend, SaysWhereToKeepAStoreThatIsNotKept) {
 TEST_F(SqliteBackend, DoesNotCreateAFolder) {
   EXPECT_EQ(error_of([&] { open_store(folder_.file("missing/app.db")); }).code(), Code::not_found);
   EXPECT_FALSE(std::filesystem::exists(folder_.file("missing")));
+}
+
+TEST_F(SqliteBackend, RefusesANetworkFileSystem) {
+  const auto files = SimulatedFileSystem::make({});
+  files->create_folder("/data");
+  files->set_network(true);
+  Environment environment;
+  environment.files = files;
+  const Error error = error_of([&] { open_store("/data/app.db", {}, environment); });
+  EXPECT_EQ(error.code(), Code::capability_missing);
+  EXPECT_NE(std::string(error.what()).find("network file system"), std::string::npos);
 }
 
 TEST_F(SqliteBackend, RefusesAFileThatIsNoDatabaseAndLeavesItAlone) {
