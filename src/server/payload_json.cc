@@ -103,10 +103,11 @@ Payload payload_of_members(View object_text, const std::string& where) {
 
 namespace {
 
-/// Calls take(fields, payload, where) for each element.
+/// Calls take(fields, payload) for each element.
 template <class F>
 void read_payloads(const Call& call, const char* member, std::size_t limit,
-                   std::initializer_list<const char*> known_bytes, F take) {
+                   std::initializer_list<const char*> known, std::initializer_list<const char*> known_bytes,
+                   F take) {
   const Json body = call.json_body();
   const Json& elements = Fields(body, "the body", {member}).array(member, limit);
   View elements_text;
@@ -116,7 +117,7 @@ void read_payloads(const Call& call, const char* member, std::size_t limit,
   const std::vector<View> texts = parts_of(elements_text);
   for (std::size_t i = 0; i < elements.size(); ++i) {
     const std::string where = "element " + std::to_string(i) + " of \"" + member + "\"";
-    const Fields fields(elements[i], where, {"value", "bytes_base64"}, known_bytes);
+    const Fields fields(elements[i], where, known, known_bytes);
     take(fields, payload_of_members(texts[i], where));
   }
 }
@@ -126,17 +127,24 @@ void read_payloads(const Call& call, const char* member, std::size_t limit,
 std::vector<std::pair<Bytes, Payload>> keyed_payloads_of_body(const Call& call, const char* member,
                                                               std::size_t limit) {
   std::vector<std::pair<Bytes, Payload>> pairs;
-  read_payloads(call, member, limit, {"key"}, [&](const Fields& fields, Payload payload) {
-    pairs.emplace_back(fields.bytes("key"), std::move(payload));
-  });
+  read_payloads(call, member, limit, {"value", "bytes_base64"}, {"key"},
+                [&](const Fields& fields, Payload payload) {
+                  pairs.emplace_back(fields.bytes("key"), std::move(payload));
+                });
   return pairs;
 }
 
 std::vector<Payload> payloads_of_body(const Call& call, const char* member, std::size_t limit) {
   std::vector<Payload> payloads;
-  read_payloads(call, member, limit, {},
+  read_payloads(call, member, limit, {"value", "bytes_base64"}, {},
                 [&](const Fields&, Payload payload) { payloads.push_back(std::move(payload)); });
   return payloads;
+}
+
+void read_payloads_of_body(const Call& call, const char* member, std::size_t limit,
+                           std::initializer_list<const char*> known,
+                           const std::function<void(const Fields&, Payload)>& take) {
+  read_payloads(call, member, limit, known, {}, take);
 }
 
 std::vector<Bytes> keys_of_body(const Call& call) {

@@ -2,6 +2,8 @@
 // on the way: what is parsed is only looked at.
 #pragma once
 
+#include <functional>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <utility>
@@ -27,6 +29,11 @@ std::vector<std::pair<Bytes, Payload>> keyed_payloads_of_body(const Call& call, 
                                                               std::size_t limit);
 /// The payloads of such an array whose elements have no key.
 std::vector<Payload> payloads_of_body(const Call& call, const char* member, std::size_t limit);
+/// Calls `take` with each element of such an array, which may have the members that are `known`: those of the
+/// payload have to be among them.
+void read_payloads_of_body(const Call& call, const char* member, std::size_t limit,
+                           std::initializer_list<const char*> known,
+                           const std::function<void(const Fields&, Payload)>& take);
 /// The body's array "keys", or "keys_base64", of at most 1,000.
 std::vector<Bytes> keys_of_body(const Call& call);
 /// An object with the payload in place of its member "value" or "bytes_base64".

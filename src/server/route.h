@@ -18,6 +18,8 @@
 #include "server/http/message.h"
 #include "server/index_builds.h"
 #include "server/json.h"
+#include "server/long_polls.h"
+#include "server/queue_handles.h"
 #include "server/tokens.h"
 
 namespace holdfast::server {
@@ -70,6 +72,9 @@ struct Route {
   std::function<Response(Call&)> handler;
 };
 
+/// Requests that wait at the same time; more are answered without waiting.
+inline constexpr std::size_t kLongPolls = 1'000;
+
 /// What handlers work with. Outlives the router.
 struct ServerState {
   std::shared_ptr<Store> store;
@@ -83,6 +88,8 @@ struct ServerState {
   const RequestMetrics* requests = nullptr;
   std::atomic<bool> is_draining{false};
   IndexBuilds index_builds;
+  QueueHandles queues;
+  LongPolls long_polls{kLongPolls};
 };
 
 /// A request that matched a route and is allowed: what the handler sees of it.

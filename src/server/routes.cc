@@ -20,6 +20,8 @@ std::vector<Route> all_routes() {
   add_record_routes(routes);
   add_index_routes(routes);
   add_table_routes(routes);
+  add_queue_routes(routes);
+  add_queue_admin_routes(routes);
   add_lifecycle_routes(routes);
 
   Route document =

@@ -144,6 +144,7 @@ Response metrics(Call& call) {
       call.state.requests->prometheus() +
       gauge("holdfast_http_connections", "Connections that are open.", http.connections_open.load()) +
       gauge("holdfast_http_streams", "Event streams that are open.", http.streams_open.load()) +
+      gauge("holdfast_http_waiting", "Requests that wait for jobs.", call.state.long_polls.running()) +
       gauge("holdfast_http_buffered_bytes", "Bytes of large request and response bodies in memory.",
             http.buffered_bytes.load()) +
       gauge("holdfast_http_connections_refused", "Connections refused because there were too many.",

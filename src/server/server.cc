@@ -89,6 +89,11 @@ struct Server::Impl {
     index_rounds.emplace(state->store, index_rounds_options(log));
   }
 
+  /// Requests that wait are answered while there are connections to do so.
+  ~Impl() { state->long_polls.close(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
   StoreRounds::Options index_rounds_options(RequestLog* log) {
     StoreRounds::Options options;
     options.interval = kIndexInterval;
@@ -156,6 +161,7 @@ void Server::cut() { impl_->http->cut(); }
 
 bool Server::drain(std::chrono::milliseconds limit) {
   impl_->state->is_draining = true;
+  impl_->state->long_polls.stop();
   return impl_->http->drain(limit);
 }
 

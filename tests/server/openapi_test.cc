@@ -191,7 +191,8 @@ TEST_F(OpenApi, TellsWhatEveryRouteAnswersToAPlainRequest) {
 }
 
 /// A right request of each route, in an order in which each finds what it asks for. EVENT stands for the id
-/// of the event that append_event made. Event streams answer without end: their own tests read them.
+/// of the event that append_event made, JOBn and TOKENn for the lease of a job that receive_jobs took. Event
+/// streams answer without end: their own tests read them.
 struct RightRequest {
   std::string route;
   std::string target;
@@ -203,6 +204,7 @@ std::vector<RightRequest> right_requests() {
   const std::string stream = db + "/events/visits";
   const std::string consumer = stream + "/consumers/mailer";
   const std::string table = db + "/tables/users";
+  const std::string queue = db + "/queues/mail";
   return {
       {"get_home", "/"},
       {"get_health", "/healthz"},
@@ -272,6 +274,33 @@ std::vector<RightRequest> right_requests() {
       {"list_dictionaries", db + "/dictionaries"},
       {"get_dictionary", db + "/dictionaries/short"},
       {"remove_dictionary", db + "/dictionaries/short"},
+      {"send_job", queue + "/jobs", R"({"value": 1, "kind": "k", "delay_ms": 0})"},
+      {"send_jobs", queue + "/jobs/batch",
+       R"({"jobs": [{"value": 2, "tenant": ""}, {"bytes_base64": "/w==", "priority": 9, "ordering_key": "a"}]})"},
+      {"list_queues", db + "/queues?limit=10"},
+      {"list_jobs", queue + "/jobs?state=ready&limit=2"},
+      {"receive_jobs", queue + "/receive", R"({"limit": 5, "lease_ms": 60000, "wait_ms": 1})"},
+      {"extend_job", queue + "/extend",
+       R"({"id": "JOB0", "token": "TOKEN0", "lease_ms": 60000, "progress": 0.5, "log": ["half"]})"},
+      {"get_job", queue + "/jobs/JOB0"},
+      {"set_queue_settings", queue + "/settings",
+       R"({"keep_completed_ms": 60000, "backoff_jitter": 0.5, "weights": {"a": 2}})"},
+      {"get_queue_settings", queue + "/settings"},
+      {"complete_job", queue + "/complete", R"({"id": "JOB0", "token": "TOKEN0", "value": {"a": 1}})"},
+      {"complete_jobs", queue + "/complete-many", R"({"leases": [{"id": "JOB0", "token": "TOKEN0"}]})"},
+      {"release_job", queue + "/release", R"({"id": "JOB1", "token": "TOKEN1", "delay_ms": 5})"},
+      {"fail_job", queue + "/fail",
+       R"({"id": "JOB2", "token": "TOKEN2", "error": "no", "is_permanent": true})"},
+      {"list_dead_jobs", queue + "/dead?reason=permanent"},
+      {"stat_queue", queue},
+      {"requeue_dead_job", queue + "/dead/JOB2/requeue"},
+      {"erase_dead_job", queue + "/dead/JOB2"},
+      {"requeue_dead_jobs", queue + "/requeue-dead", R"({"kind": "k"})"},
+      {"purge_dead_jobs", queue + "/purge-dead", "{}"},
+      {"cancel_job", queue + "/jobs/JOB1"},
+      {"pause_queue", queue + "/pause"},
+      {"resume_queue", queue + "/resume"},
+      {"purge_queue", queue + "/purge"},
       {"follow_lifecycle", db + "/lifecycle?types=record:*"},
       {"drop_database", db},
   };
@@ -280,12 +309,16 @@ std::vector<RightRequest> right_requests() {
 TEST_F(OpenApi, AnswersTheRightRequestOfEveryRouteAsItIsDescribed) {
   std::map<std::string, const server::Route*> left;
   for (const server::Route& route : routes_) left.emplace(route.name, &route);
-  std::string event;
+  std::map<std::string, std::string> known;
   for (RightRequest& request : right_requests()) {
     const auto found = left.extract(request.route);
     ASSERT_FALSE(found.empty()) << request.route << " is no route, or there twice";
-    const std::size_t at = request.body.find("EVENT");
-    if (at != std::string::npos) request.body.replace(at, 5, event);
+    for (const auto& [name, text] : known) {
+      for (std::string* part : {&request.target, &request.body}) {
+        const std::size_t at = part->find(name);
+        if (at != std::string::npos) part->replace(at, name.size(), text);
+      }
+    }
     const server::Route& route = *found.mapped();
     HeaderList headers;
     if (json::accept(request.body)) headers.emplace_back("Content-Type", "application/json");
@@ -295,7 +328,15 @@ TEST_F(OpenApi, AnswersTheRightRequestOfEveryRouteAsItIsDescribed) {
       answer = check(route, request.target, request.body, headers);
     }
     EXPECT_EQ(answer.status / 100, 2) << route.name << " answers " << answer.status << " " << answer.body;
-    if (route.name == "append_event") event = answer.json()["id"];
+    if (route.name == "append_event") known["EVENT"] = answer.json()["id"];
+    if (route.name == "extend_job") known["TOKEN0"] = answer.json()["token"];
+    if (route.name != "receive_jobs") continue;
+    const json jobs = answer.json()["items"];
+    ASSERT_EQ(jobs.size(), 3u);
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      known["JOB" + std::to_string(i)] = jobs[i]["id"];
+      known["TOKEN" + std::to_string(i)] = jobs[i]["token"];
+    }
   }
   for (const auto& [name, route] : left) ADD_FAILURE() << name << " has no right request";
 }
