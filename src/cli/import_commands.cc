@@ -37,11 +37,16 @@ class RecordImport {
     if (waiting_.size() >= kBatchRecords || bytes_ >= kBatchBytes) flush();
   }
 
-  void flush() {
+  /// Puts what waits.
+  void store() {
     if (!waiting_.empty()) records_.put_many(waiting_);
     imported_ += waiting_.size();
     waiting_.clear();
     bytes_ = 0;
+  }
+
+  void flush() {
+    store();
     context_.check_interrupt(how_to_go_on());
     bar_.show("importing: ", imported_, 0, context_.elapsed_ms(), "records");
   }
@@ -68,11 +73,22 @@ class RecordImport {
   throw Error(Code::invalid_argument, "line " + std::to_string(line) + ": " + why);
 }
 
-/// Runs `rows`, which adds them, and reports. What was read before a bad line is imported.
+/// Runs `rows`, which adds them. What was read before Ctrl-C is imported.
+void add_rows(RecordImport& import, const std::function<void(RecordImport&)>& rows) {
+  try {
+    rows(import);
+  } catch (const Interrupted&) {
+    import.clear_bar();
+    import.store();
+    throw Interrupted(import.how_to_go_on());
+  }
+}
+
+/// Adds rows and reports. What was read before a bad line is imported.
 int import(Context& context, const Arguments& arguments, const std::function<void(RecordImport&)>& rows) {
   RecordImport import(context, arguments);
   try {
-    rows(import);
+    add_rows(import, rows);
     import.flush();
   } catch (const Error& error) {
     import.clear_bar();
@@ -200,7 +216,8 @@ std::vector<Argument> with_shared(std::vector<Argument> arguments) {
 constexpr const char* kDetails =
     "Rows are imported in commits of some hundred; a row that makes no sense ends the import with its line's "
     "number "
-    "and with what to give as --skip to go on. A record that is there already is replaced.";
+    "and with what to give as --skip to go on, which Ctrl-C says too. A record that is there already is "
+    "replaced.";
 
 }  // namespace
 

@@ -525,6 +525,19 @@ class Interrupting : public Cli {
     EXPECT_NE(ended.err.find("interrupted"), std::string::npos) << ended.err;
     EXPECT_NE(ended.err.find(part), std::string::npos) << ended.err;
   }
+  /// Ends an import, which has to say how many rows are there and what to give to go on; how many.
+  std::size_t expect_skip(Program& program, const std::string& prefix) {
+    program.send(SIGINT);
+    const Ended ended = program.wait();
+    EXPECT_EQ(ended.exit, cli::kExitInterrupted) << ended.err;
+    const std::size_t stored = rows({"records", "list", "--limit", "0", "--prefix", prefix}).size();
+    const std::string count = std::to_string(stored);
+    EXPECT_NE(
+        ended.err.find("interrupted: " + count + " records were imported; go on with --skip " + count + "\n"),
+        std::string::npos)
+        << ended.err;
+    return stored;
+  }
   /// Entries of which a slow store takes minutes.
   void fill() {
     std::string lines;
@@ -540,10 +553,18 @@ TEST_F(Interrupting, AnImportSaysHowMuchIsThere) {
   for (int i = 0; i < 1'000; ++i) lines += "{\"a\":" + std::to_string(i) + "}\n";
   Program jsonl = start_piped({"import", "jsonl"});
   jsonl.feed(lines);
-  expect_interrupted(jsonl, "");
-  Program csv = start_piped({"import", "csv", "--prefix", "csv"});
+  const std::size_t stored = expect_skip(jsonl, "records");
+  EXPECT_GT(stored, 0u);
+  // The whole input once more, behind what is there.
+  output({"import", "jsonl", "--skip", std::to_string(stored)}, lines);
+  EXPECT_EQ(rows({"records", "list", "--limit", "0"}).size(), 1'000u);
+}
+
+TEST_F(Interrupting, AnImportStoresTheRowsItHasRead) {
+  Program csv = start_piped({"import", "csv"});
   csv.feed("a,b\n1,2\n");
-  expect_interrupted(csv, "");
+  csv.feed("3,4\n5,");
+  EXPECT_EQ(expect_skip(csv, "records"), 2u) << "half a row is none";
 }
 
 TEST_F(Interrupting, AnUploadLeavesNothingBehind) {

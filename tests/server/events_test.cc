@@ -5,6 +5,7 @@
 
 #include "tests/server/client.h"
 #include "tests/server/event_stream.h"
+#include "tests/server/web_socket.h"
 
 namespace holdfast::testing_support {
 namespace {
@@ -56,6 +57,31 @@ TEST(EventRoutes, SubscribeGivesWhatIsThereThenWhatComesAndResumes) {
   EXPECT_EQ(server.get(std::string(kStream) + "/subscribe?after=nonsense").status, 400);
 }
 
+TEST(EventsByWebSocket, SubscribeGivesWhatIsThereThenWhatComesAndResumes) {
+  TestServer server;
+  for (int i = 0; i < 5; ++i) server.request("POST", kStream, std::to_string(i), kJson);
+  const std::string target = std::string(kStream) + "/subscribe";
+  std::string last;
+  {
+    WebSocket socket(server.port(), target);
+    ASSERT_EQ(socket.answer().status, 101) << socket.answer().body;
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(socket.receive_json()["data"]["value"], i);
+    server.request("POST", kStream, "5", kJson);
+    const json event = socket.receive_json();
+    EXPECT_EQ(event["event"], "event");
+    EXPECT_EQ(event["data"]["value"], 5);
+    last = event["id"];
+  }
+  server.request("POST", kStream, "6", kJson);
+  // As a browser's script does it, which cannot set header fields, and as others do.
+  WebSocket by_query(server.port(), target + "?after=" + last);
+  WebSocket by_header(server.port(), target, {{"Last-Event-ID", last}});
+  for (WebSocket* socket : {&by_query, &by_header}) EXPECT_EQ(socket->receive_json()["data"]["value"], 6);
+  server.request("POST", kStream, "7", kJson);
+  for (WebSocket* socket : {&by_query, &by_header}) EXPECT_EQ(socket->receive_json()["data"]["value"], 7);
+  EXPECT_EQ(WebSocket(server.port(), target + "?after=nonsense").answer().status, 400);
+}
+
 TEST(EventRoutes, ManyAppendersLoseNothing) {
   TestServer server;
   std::vector<std::thread> clients;
@@ -95,8 +121,16 @@ TEST(EventRoutes, PruneByRetention) {
   EXPECT_EQ(server.request("PUT", std::string(kStream) + "/retention", R"({"max_count": 2})", kJson).status,
             200);
   EXPECT_EQ(server.get(std::string(kStream) + "/retention").json(), json({{"max_count", 2}}));
-  EXPECT_EQ(server.request("POST", std::string(kStream) + "/prune").json(), json({{"pruned", 3}}));
-  EXPECT_EQ(server.get(kStream).json()["items"][0]["value"], 3);
+  json pruned = server.request("POST", std::string(kStream) + "/prune").json();
+  int oldest = 3;
+  if (pruned["pruned"] == 0) {
+    // The first round of the server's own pruner came in between; the next one is a minute away.
+    for (int i = 5; i < 8; ++i) server.request("POST", kStream, std::to_string(i), kJson);
+    pruned = server.request("POST", std::string(kStream) + "/prune").json();
+    oldest = 6;
+  }
+  EXPECT_EQ(pruned, json({{"pruned", 3}}));
+  EXPECT_EQ(server.get(kStream).json()["items"][0]["value"], oldest);
   EXPECT_EQ(server.request("PUT", std::string(kStream) + "/retention", "{}", kJson).status, 200);
   EXPECT_EQ(server.get(std::string(kStream) + "/retention").json(), json::object());
 }
