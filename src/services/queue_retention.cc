@@ -13,7 +13,7 @@ namespace holdfast {
 namespace {
 
 /// Jobs of one commit: each reads and writes several entries.
-constexpr std::size_t kJobsPerCommit = 50;
+constexpr std::size_t kPrunedPerCommit = 50;
 
 /// The key of the newest job that is one too many.
 std::optional<Bytes> newest_to_go(const Database& database, const Range& all, std::size_t most) {
@@ -58,7 +58,7 @@ void QueueRetention::prune(std::uint32_t most) {
   for (bool is_more = true; is_more;) {
     database_.transact([&](Transaction& transaction) {
       const Page page =
-          transaction.scan(range, {.limit = kJobsPerCommit, .keys_only = true, .snapshot = true});
+          transaction.scan(range, {.limit = kPrunedPerCommit, .keys_only = true, .snapshot = true});
       is_more = page.more;
       std::vector<Bytes> keys;
       for (const Entry& entry : page.entries) {

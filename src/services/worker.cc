@@ -26,7 +26,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kRetry{500};
-constexpr int kAttempts = 3;
+constexpr int kCallAttempts = 3;
 
 void validate(const WorkerOptions& options) {
   const auto demand = [](bool holds, const char* what) {
@@ -242,7 +242,7 @@ void Worker::Impl::end(const std::shared_ptr<Held>& held, const std::function<vo
     }
     lock.lock();
     if (is_done) ++(metrics_.*count);
-    if (is_lost || (!is_done && attempt == kAttempts)) lose(lock, *held);
+    if (is_lost || (!is_done && attempt == kCallAttempts)) lose(lock, *held);
     if (is_done) held->is_ended = true;
     if (!held->is_ended) wait(changed_, lock, clock_->steady_now() + kRetry);
   }
@@ -450,7 +450,7 @@ void Worker::Impl::complete_jobs() {
       end(held, [&](const JobLease& lease) { queue_.complete(lease); }, &WorkerMetrics::completed);
     }
     std::vector<bool> completed;
-    for (int attempt = 1; !leases.empty() && completed.empty() && attempt <= kAttempts; ++attempt) {
+    for (int attempt = 1; !leases.empty() && completed.empty() && attempt <= kCallAttempts; ++attempt) {
       try {
         completed = queue_.complete_many(leases);
       } catch (const Error& error) {
