@@ -9,7 +9,11 @@
 
 #include "backends/file/checkpoint_reader.h"
 #include "backends/file/log_reader.h"
+#include "backends/sqlite/records.h"
+#include "engine/log_samples.h"
 #include "fuzz/fuzzed_store.h"
+#include "services/index_value.h"
+#include "services/keys.h"
 
 namespace {
 
@@ -93,6 +97,54 @@ void add_urls(Corpus& corpus) {
   }
 }
 
+/// As fuzz_codecs reads them: the number of a codec, and what it has encoded.
+void add_values(Corpus& corpus) {
+  char codec = 0;
+  const auto add = [&](const Bytes& value) { corpus.add(codec + value); };
+  sqlite::LogRow row;
+  for (const Seq seq : {5, 6, 300}) {
+    std::vector<Bytes> keys = {"key/1", "key/2", "other/" + std::to_string(seq)};
+    row.append(seq, keys);
+  }
+  add(row.bytes());
+  Outcome failed;
+  failed.failed_check = 3;
+  const std::vector<Outcome> outcomes = {{}, failed, {}};
+  ++codec;
+  add(sqlite::encode_outcomes(outcomes));
+  SessionRecord record;
+  record.number = 7;
+  record.content_hash = 0x0123456789abcdef;
+  record.outcomes = outcomes;
+  record.at = {0x0123456789abcdef, 900};
+  record.used_at_ms = 1'700'000'000'000;
+  ++codec;
+  add(sqlite::encode_session({1, 2}, record));
+  Fence frozen;
+  frozen.state = Fence::State::frozen;
+  frozen.token = 5;
+  frozen.place = "place";
+  ++codec;
+  add(*sqlite::encode_fence(frozen));
+  LogSamples samples;
+  for (int i = 0; i < 3; ++i) samples.add(1'700'000'000'000 + i * 60'000, {7, Seq(10 + i)}, 3'600'000);
+  ++codec;
+  add(samples.text());
+  add("{\"seq\":12}");
+  add("12");
+  ++codec;
+  add(escaped_segment("a/b%\n"));
+  ++codec;
+  add(number_segment(77));
+  add(signed_segment(-77));
+  ++codec;
+  for (const char* json : {"null", "true", "-1.50e3", "0", "12345678901234567890", "\"te\\u00e9xt\"", "[1]"})
+    add(json);
+  ++codec;
+  add(index_segment(*index_value("-12.5")) + "rest");
+  add(index_segment(*index_value("\"" + std::string(400, 'x') + "\"")) + "rest");
+}
+
 /// As fuzz_server reads them: a byte that is even, and what comes over the wire.
 void add_requests(Corpus& corpus) {
   const std::string host = " HTTP/1.1\r\nHost: localhost\r\n";
@@ -148,13 +200,15 @@ int main(int count, char** words) {
     return 2;
   }
   Corpus urls(words[1], "fuzz_url");
+  Corpus values(words[1], "fuzz_codecs");
   Corpus records(words[1], "fuzz_file_record");
   Corpus stores(words[1], "fuzz_file_store");
   Corpus requests(words[1], "fuzz_server");
   add_urls(urls);
+  add_values(values);
   add_requests(requests);
   add_file_seeds(records, stores);
-  std::cout << "seeds: " << urls.count() << " URLs, " << records.count() << " records, " << stores.count()
-            << " stores, " << requests.count() << " requests\n";
+  std::cout << "seeds: " << urls.count() << " URLs, " << values.count() << " values, " << records.count()
+            << " records, " << stores.count() << " stores, " << requests.count() << " requests\n";
   return 0;
 }
