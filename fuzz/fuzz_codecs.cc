@@ -1,5 +1,5 @@
-// The codecs of what is stored as one value each: any bytes are refused as corruption or decoded, and what was
-// decoded survives the way back through its bytes. The first byte of the input says which codec.
+// The codecs of what is stored as one value each: any bytes are refused as corruption or decoded, and what
+// was decoded survives the way back through its bytes. The first byte of the input says which codec.
 #include <array>
 #include <cstddef>
 #include <cstdint>
