@@ -107,6 +107,18 @@ void expiry(Cases& cases) {
       expect_equal(client.keys(), {"x"}, "what is left after the reap");
     }
   });
+  add_case(cases, "s1_10_an_expiry_before_1970_has_passed", [](Run& run) {
+    Client client = run.client();
+    for (const UnixMs expires : {UnixMs{-1}, UnixMs{-1'700'000'000'000}}) {
+      const Seq version = client.put("key", "value", expires);
+      expect_equal(client.value("key"), "(absent)", "get");
+      expect_equal(client.keys(), {}, "scan");
+      expect(client.holds(Check::absent("key")), "absent holds");
+      expect(!client.holds(Check::has_version("key", version)), "version fails");
+      const Outcome outcome = client.commit({{Check::absent("key")}, {Write::reap("key")}});
+      expect(outcome.committed(), "a commit judges so too");
+    }
+  });
   add_case(cases, "s1_10_an_expired_entry_stays_stored", [](Run& run) {
     Client client = run.client();
     const Seq version = client.put("key", "value", kStartMs + 100);

@@ -81,7 +81,8 @@ end
 local function expiry_of(raw)
   local space = find(raw, ' ', 1, true)
   if not space then error('HOLDFAST an entry is damaged') end
-  return space + 1, byte(raw, space + 1) ~= 45
+  -- '-' alone is none; before a digit it is the sign of a time before 1970.
+  return space + 1, byte(raw, space + 1) ~= 45 or byte(raw, space + 2) ~= 32
 end
 
 local function is_live(expiry, time) return expiry == '-' or before(time, expiry) end
