@@ -200,15 +200,13 @@ TEST(HttpLimits, HoldForTheMemoryOfAllBodiesTogether) {
   TestServer server("memory:", config);
   HttpConnection first(server.port());
   first.send(std::string("PUT ") + kEntry +
-             " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx");
-  // The first one's memory is taken as soon as its head was read.
-  HttpAnswer second;
-  for (int i = 0; i < 200 && second.status != 503; ++i) {
-    second = server.request("PUT", kEntry, std::string(1'000'000, 'y'));
-  }
+             " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n");
+  // Its memory is taken before the client is told to go on.
+  EXPECT_EQ(first.receive().status, 100);
+  const HttpAnswer second = server.request("PUT", kEntry, std::string(1'000'000, 'y'));
   EXPECT_EQ(second.status, 503);
   EXPECT_EQ(second.code(), "unavailable");
-  first.send(std::string(999'999, 'x'));
+  first.send(std::string(1'000'000, 'x'));
   EXPECT_EQ(first.receive().status, 200);
   EXPECT_EQ(server.request("PUT", kEntry, std::string(1'000'000, 'y')).status, 200);
 }

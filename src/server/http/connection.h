@@ -236,6 +236,8 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
       return run();
     }
     if (size_bytes > body_limit()) return refuse_body();
+    // Before a client that waits for it is told to send the body.
+    if (!reserve_body_memory(size_bytes)) return;
     with_continue([](Connection& self) { self.begin_body(); });
   }
 
@@ -271,9 +273,7 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
     parser_->eager(true);
     enter(State::reading_body, limits().request_timeout);
     body_begin_ = since_;
-    const std::uint64_t announced = parser_->content_length().value_or(0);
-    if (!reserve_body_memory(announced)) return;
-    request_.body.reserve(announced);
+    request_.body.reserve(parser_->content_length().value_or(0));
     read_body();
   }
 
