@@ -59,7 +59,13 @@ int serve(Context& context, const Arguments& arguments) {
 int token(Context& context, const Arguments& arguments) {
   const server::NewToken token =
       server::make_token(arguments.text("NAME"), arguments.text("SCOPES"), *context.environment().random);
-  context.out().object({{"line", Cell::text(token.line)}, {"token", Cell::text(token.secret)}});
+  if (context.globals().json) {
+    context.out().object({{"line", Cell::text(token.line)}, {"token", Cell::text(token.secret)}});
+    return kExitSuccess;
+  }
+  context.out().raw(token.line + "\n");
+  context.note("The line above goes into the token file. The token itself, which is shown only now:\n" +
+               token.secret);
   return kExitSuccess;
 }
 
@@ -78,10 +84,12 @@ std::vector<Command> serve_commands() {
        .run = serve},
       {.path = "token",
        .summary = "make a token for the server's token file",
-       .details = "Prints the line for the file, and the token itself, which is not kept anywhere.",
+       .details = "Prints the line for the file, and on the standard error output the token itself, which is "
+                  "not kept "
+                  "anywhere.",
        .arguments = {{.name = "NAME", .help = "whose token it is", .required = true},
                      {.name = "SCOPES", .help = "such as read:*,write:jobs/", .required = true}},
-       .examples = {{"token ci read:*", "one that may read everything"}},
+       .examples = {{"token ci read:* >> tokens", "one that may read everything"}},
        .run = token},
   };
 }
