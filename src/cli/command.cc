@@ -63,16 +63,25 @@ const CommandGroup* CommandTree::find_group(const std::string& name) const {
   return found == groups.end() ? nullptr : &*found;
 }
 
+const std::string& CommandTree::summary_of(const std::string& path) const {
+  const Command* command = find(path);
+  return command != nullptr ? command->summary : find_group(path)->summary;
+}
+
 std::vector<std::string> CommandTree::words_after(const std::string& group) const {
   std::vector<std::string> words;
+  const auto add = [&](const std::string& path) {
+    const std::size_t space = path.rfind(' ');
+    const bool is_first = space == std::string::npos;
+    if ((is_first ? "" : path.substr(0, space)) == group)
+      words.push_back(is_first ? path : path.substr(space + 1));
+  };
   if (group.empty()) {
-    for (const CommandGroup& each : groups) words.push_back(each.name);
+    for (const CommandGroup& each : groups) add(each.name);
   }
-  for (const Command& command : commands) {
-    const std::size_t space = command.path.find(' ');
-    const std::string first = space == std::string::npos ? "" : command.path.substr(0, space);
-    if (first == group)
-      words.push_back(space == std::string::npos ? command.path : command.path.substr(space + 1));
+  for (const Command& command : commands) add(command.path);
+  if (!group.empty()) {
+    for (const CommandGroup& each : groups) add(each.name);
   }
   return words;
 }

@@ -78,7 +78,7 @@ struct Command {
 };
 
 struct CommandGroup {
-  std::string name;
+  std::string name;  ///< "tables", or "tables dictionary" for a group in it
   std::string summary;
 };
 
@@ -88,7 +88,9 @@ struct CommandTree {
 
   const Command* find(const std::string& path) const;
   const CommandGroup* find_group(const std::string& name) const;
-  /// The words that may follow: of groups and commands of one word for "", of the group's commands else.
+  /// Of a command or group.
+  const std::string& summary_of(const std::string& path) const;
+  /// The words that may follow a group's name, or stand first for "": of its groups and commands.
   std::vector<std::string> words_after(const std::string& group) const;
 };
 

@@ -11,6 +11,7 @@ CommandTree command_tree() {
                  {"events", "event streams"},
                  {"blobs", "bytes of any size"},
                  {"tables", "tables of documents"},
+                 {"tables dictionary", "short names that members of documents are stored under"},
                  {"import", "data of other programs"},
                  {"db", "the entries of a database, and the databases of a store"}};
   for (auto commands : {kv_commands, records_commands, events_commands, blobs_commands, tables_commands,

@@ -99,6 +99,12 @@ void Context::check_interrupt(const std::string& how_to_go_on) const {
   if (interrupted()) throw Interrupted(how_to_go_on);
 }
 
+void Context::end_at_once_when_interrupted(const std::string& how_to_go_on) const {
+  cli::end_at_once_when_interrupted(
+      complaint(globals_.json, "interrupted", how_to_go_on, "", kExitInterrupted));
+  check_interrupt(how_to_go_on);
+}
+
 std::string url_of(const std::string& given) {
   if (!given.starts_with('@')) return given;
   std::string url = read_whole(given.substr(1), 1 << 16);

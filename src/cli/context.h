@@ -47,6 +47,9 @@ class Context {
   void note(const std::string& text);
   /// Throws Interrupted if Ctrl-C was pressed. `how_to_go_on` says what a second run does.
   void check_interrupt(const std::string& how_to_go_on = "") const;
+  /// From here on Ctrl-C ends the program at once, for a long call that looks at nothing meanwhile: one that
+  /// only reads, or whose every step is a commit of its own.
+  void end_at_once_when_interrupted(const std::string& how_to_go_on) const;
 
  private:
   const Globals globals_;

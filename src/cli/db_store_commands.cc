@@ -104,6 +104,7 @@ int stat(Context& context, const Arguments&) {
 int digest(Context& context, const Arguments&) {
   const Database database = known_database(context);
   const Deadline deadline = context.environment().clock->steady_now() + std::chrono::hours(24);
+  context.end_at_once_when_interrupted("nothing was changed");
   const Digest digest = database.digest(deadline);
   context.out().object({{"database", Cell::text(database.name())},
                         {"digest", Cell::text(hex16(digest.high) + hex16(digest.low))},
@@ -139,6 +140,7 @@ int show(Context& context, const CheckReport& report) {
 }
 
 int check(Context& context, const Arguments&) {
+  context.end_at_once_when_interrupted("nothing was changed");
   return show(context, check_store(context.url(), context.environment()));
 }
 

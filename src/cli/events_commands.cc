@@ -130,6 +130,7 @@ int prune(Context& context, const Arguments& arguments) {
   }
   if (arguments.given("--max-count")) retention.max_count = arguments.number("--max-count");
   Events events = events_of(context, arguments);
+  context.end_at_once_when_interrupted(kGoesOn);
   const bool has_limits = retention.max_age || retention.max_count;
   const std::uint64_t removed =
       has_limits ? events.prune(arguments.text("STREAM"), retention) : events.prune(arguments.text("STREAM"));
@@ -139,6 +140,7 @@ int prune(Context& context, const Arguments& arguments) {
 
 int erase(Context& context, const Arguments& arguments) {
   context.confirm("This removes all events of the stream and its consumers.", arguments.flag("--yes"));
+  context.end_at_once_when_interrupted(kGoesOn);
   if (!events_of(context, arguments).erase(arguments.text("STREAM"))) {
     throw Error(Code::not_found, "there is no such stream");
   }

@@ -1,5 +1,11 @@
 #include "cli/exit.h"
 
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "migrate/text.h"
+
 namespace holdfast::cli {
 
 int exit_code(Code code) { return kExitFirstCode + static_cast<int>(code); }
@@ -54,6 +60,21 @@ std::vector<ExitCodeRow> exit_codes() {
   }
   rows.push_back({kExitInterrupted, "interrupted", "ended by Ctrl-C; nothing is left half done"});
   return rows;
+}
+
+std::string complaint(bool json, const std::string& code, const std::string& message,
+                      const std::string& what_to_do, int exit) {
+  if (json) {
+    return "{\"error\":" + migrate::json_string(code) + ",\"message\":" + migrate::json_string(message) +
+           ",\"advice\":" + migrate::json_string(what_to_do) + ",\"exit_code\":" + std::to_string(exit) +
+           "}\n";
+  }
+  const char* no_color = std::getenv("NO_COLOR");
+  const bool color = isatty(STDERR_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
+  std::string text =
+      (color ? "\x1b[31mholdfast: " + code + "\x1b[0m" : "holdfast: " + code) + ": " + message + "\n";
+  if (!what_to_do.empty()) text += "  " + what_to_do + "\n";
+  return text;
 }
 
 }  // namespace holdfast::cli

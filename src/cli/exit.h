@@ -18,11 +18,19 @@ inline constexpr int kExitFirstCode = 10;
 /// 128 + SIGINT, as shells have it.
 inline constexpr int kExitInterrupted = 130;
 
+/// How to go on with what was done in steps.
+inline constexpr const char* kGoesOn = "what was done stays; the same command goes on with it";
+
 /// The exit code of each holdfast::Code: kExitFirstCode + its place in the list.
 int exit_code(Code code);
 
 /// What to do about an error with this code, in one sentence.
 const char* advice(Code code);
+
+/// What the standard error output is told when a command ends by an error: lines for people, with colour on a
+/// terminal, or one JSON object.
+std::string complaint(bool json, const std::string& code, const std::string& message,
+                      const std::string& what_to_do, int exit);
 
 struct ExitCodeRow {
   int exit_code;

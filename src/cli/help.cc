@@ -126,7 +126,7 @@ std::string command_help(const Command& command) {
 std::string group_help(const CommandTree& tree, const CommandGroup& group) {
   Rows rows;
   for (const std::string& word : tree.words_after(group.name)) {
-    rows.emplace_back(word, tree.find(group.name + " " + word)->summary);
+    rows.emplace_back(word, tree.summary_of(group.name + " " + word));
   }
   return "holdfast " + group.name + " COMMAND: " + group.summary + "\n\ncommands:\n" + listed(rows) +
          "\n`holdfast " + group.name + " COMMAND --help` says more of each, with examples.\n";
@@ -169,8 +169,9 @@ std::string manual(const CommandTree& tree) {
   }
   for (const CommandGroup& group : tree.groups) {
     text += "\n## holdfast " + group.name + "\n\n" + group.summary + "\n";
-    for (const std::string& word : tree.words_after(group.name))
-      section(*tree.find(group.name + " " + word), "###");
+    for (const std::string& word : tree.words_after(group.name)) {
+      if (const Command* command = tree.find(group.name + " " + word)) section(*command, "###");
+    }
   }
   return text;
 }

@@ -73,6 +73,17 @@ TEST(InputDeathTest, WhatIsThereIsReadWithoutWaitingForMore) {
       testing::ExitedWithCode(kInterrupted), "");
 }
 
+TEST(InterruptDeathTest, WhatMayBeEndedAtAnyMomentEndsAtOnce) {
+  EXPECT_EXIT(
+      {
+        listen_for_interrupts();
+        end_at_once_when_interrupted("nothing was changed");
+        raise(SIGTERM);
+        _exit(0);
+      },
+      testing::ExitedWithCode(kExitInterrupted), "nothing was changed");
+}
+
 TEST(Input, AFileThatIsNotThereIsAnErrorThatNamesIt) {
   try {
     Input input("/nowhere/at all");

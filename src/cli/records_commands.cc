@@ -106,6 +106,7 @@ int add_index(Context& context, const Arguments& arguments) {
 }
 
 int drop_index(Context& context, const Arguments& arguments) {
+  context.end_at_once_when_interrupted(kGoesOn);
   if (!records_of(context, arguments).drop_index(arguments.text("INDEX"))) {
     throw Error(Code::not_found, "there is no such index");
   }

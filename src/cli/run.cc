@@ -1,7 +1,5 @@
 #include "cli/run.h"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <iostream>
 #include <optional>
@@ -15,7 +13,6 @@
 #include "cli/parser.h"
 #include "cli/version.h"
 #include "contract/url.h"
-#include "migrate/text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -60,12 +57,14 @@ Call find_call(const CommandTree& tree, const std::vector<std::string>& words) {
     } else {
       path += path.empty() ? word : " " + word;
       call.command = tree.find(path);
-      if (call.command == nullptr && call.group == nullptr) call.group = tree.find_group(word);
-      if (call.command == nullptr && (call.group == nullptr || path != call.group->name)) {
+      if (call.command != nullptr) continue;
+      const CommandGroup* next = tree.find_group(path);
+      if (next == nullptr) {
         const std::string group = call.group == nullptr ? "" : call.group->name;
         throw UsageError(
             unknown_word("command", word, group.empty() ? "" : " of " + group, tree.words_after(group)));
       }
+      call.group = next;
     }
   }
   for (; i < words.size(); ++i) {
@@ -94,17 +93,7 @@ Globals globals_of(const Arguments& arguments) {
 
 int complain(bool json, const std::string& code, const std::string& message, const std::string& what_to_do,
              int exit) {
-  const char* no_color = std::getenv("NO_COLOR");
-  const bool color = isatty(STDERR_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
-  if (json) {
-    std::cerr << "{\"error\":" << migrate::json_string(code)
-              << ",\"message\":" << migrate::json_string(message)
-              << ",\"advice\":" << migrate::json_string(what_to_do) << ",\"exit_code\":" << exit << "}\n";
-  } else {
-    std::cerr << (color ? "\x1b[31m" : "") << "holdfast: " << code << (color ? "\x1b[0m" : "") << ": "
-              << message << "\n";
-    if (!what_to_do.empty()) std::cerr << "  " << what_to_do << "\n";
-  }
+  std::cerr << complaint(json, code, message, what_to_do, exit);
   return exit;
 }
 

@@ -1,5 +1,8 @@
 // holdfast tables ...: tables of documents, and the move from PikoDB.
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
 #include "cli/command_tree.h"
 #include "cli/context.h"
 #include "cli/exit.h"
@@ -16,6 +19,7 @@ using Kind = Argument::Kind;
 const Argument kPrefix{"--prefix", "where in the database the tables lie", Kind::text, "PREFIX", "tables"};
 const Argument kTable{.name = "TABLE", .help = "the table's name", .required = true};
 const Argument kKey{.name = "KEY", .help = "1 to 1024 characters", .required = true};
+const Argument kDictionary{.name = "NAME", .help = "1 to 255 characters", .required = true};
 const Argument kIfVersion{"--if-version", "only if the record has this version; 0: if there is none",
                           Kind::number, "VERSION"};
 
@@ -104,6 +108,7 @@ int names_of_tables(Context& context, const Arguments& arguments) {
 
 int drop(Context& context, const Arguments& arguments) {
   context.confirm("This removes the table and all of its records.", arguments.flag("--yes"));
+  context.end_at_once_when_interrupted(kGoesOn);
   tables_of(context, arguments).erase_table(arguments.text("TABLE"));
   return kExitSuccess;
 }
@@ -111,8 +116,60 @@ int drop(Context& context, const Arguments& arguments) {
 int cleanup(Context& context, const Arguments& arguments) {
   Tables tables = tables_of(context, arguments);
   const auto table = arguments.optional_text("TABLE");
+  context.end_at_once_when_interrupted(kGoesOn);
   const std::size_t removed = table ? tables.cleanup_expired(*table) : tables.cleanup_all_expired();
   context.out().object({{"removed", Cell::number(std::uint64_t{removed})}});
+  return kExitSuccess;
+}
+
+[[noreturn]] void no_such_dictionary() { throw Error(Code::not_found, "there is no such dictionary"); }
+
+std::map<Bytes, Bytes> names_in(const std::string& text) {
+  const nlohmann::json object = nlohmann::json::parse(text, nullptr, false);
+  const auto is_text = [](const nlohmann::json& value) { return value.is_string(); };
+  if (!object.is_object() || !std::all_of(object.begin(), object.end(), is_text)) {
+    throw Error(Code::invalid_argument, R"(the names are no JSON object such as {"long":"short"})");
+  }
+  return object.get<std::map<Bytes, Bytes>>();
+}
+
+int add_dictionary(Context& context, const Arguments& arguments) {
+  const auto given = arguments.optional_text("NAMES");
+  const auto file = arguments.optional_text("--file");
+  if (given.has_value() == file.has_value()) {
+    throw UsageError("give the names as NAMES, or by --file FILE, where - is the standard input");
+  }
+  std::map<Bytes, Bytes> names = names_in(file ? read_whole(*file, std::size_t{16} << 20) : *given);
+  TableDictionary dictionary;
+  (arguments.flag("--inflate") ? dictionary.inflate : dictionary.deflate) = std::move(names);
+  tables_of(context, arguments).add_dictionary(arguments.text("NAME"), dictionary);
+  return kExitSuccess;
+}
+
+int get_dictionary(Context& context, const Arguments& arguments) {
+  const std::optional<TableDictionary> found =
+      tables_of(context, arguments).get_dictionary(arguments.text("NAME"));
+  if (!found) no_such_dictionary();
+  const std::string names = nlohmann::json(found->deflate.value()).dump();
+  if (!context.out().options().json) {
+    context.out().raw(names + "\n");
+  } else {
+    context.out().object({{"dictionary", Cell::text(arguments.text("NAME"))}, {"names", Cell::json(names)}});
+  }
+  return kExitSuccess;
+}
+
+int list_dictionaries(Context& context, const Arguments& arguments) {
+  const Tables tables = tables_of(context, arguments);
+  context.out().table({"dictionary"});
+  show_list<Bytes>(
+      context, arguments, [&](const ListOptions& options) { return tables.list_dictionaries(options); },
+      [&](const Bytes& name) { context.out().row({Cell::bytes(name)}); });
+  return kExitSuccess;
+}
+
+int remove_dictionary(Context& context, const Arguments& arguments) {
+  if (!tables_of(context, arguments).remove_dictionary(arguments.text("NAME"))) no_such_dictionary();
   return kExitSuccess;
 }
 
@@ -202,6 +259,33 @@ std::vector<Command> tables_commands() {
        .arguments = with_prefix({{.name = "TABLE", .help = "without it, all tables"}}),
        .examples = {{"tables cleanup", "of all tables"}},
        .run = cleanup},
+      {.path = "tables dictionary add",
+       .summary = "make a dictionary known, which `tables write --dictionary` may name",
+       .details =
+           "NAMES is a JSON object from long to short names: members of documents are stored under the short "
+           "ones. One that has the name already is replaced for later writes.",
+       .arguments = with_prefix(
+           {kDictionary,
+            {.name = "NAMES", .help = "a JSON object, {\"long\":\"short\"}"},
+            {"--file", "take the names from a file, or with - from the standard input", Kind::file},
+            {"--inflate", "the names are from short to long", Kind::flag}}),
+       .examples = {{"tables dictionary add person '{\"age\":\"a\"}'", "one short name"}},
+       .run = add_dictionary},
+      {.path = "tables dictionary get",
+       .summary = "the names of a dictionary, from long to short",
+       .arguments = with_prefix({kDictionary}),
+       .examples = {{"tables dictionary get person", "as a JSON object"}},
+       .run = get_dictionary},
+      {.path = "tables dictionary list",
+       .summary = "the dictionaries that are known",
+       .arguments = with_prefix(list_arguments("names")),
+       .examples = {{"tables dictionary list", "all of them"}},
+       .run = list_dictionaries},
+      {.path = "tables dictionary remove",
+       .summary = "forget a dictionary; records that were written with it still read as they were",
+       .arguments = with_prefix({kDictionary}),
+       .examples = {{"tables dictionary remove person", "for later writes"}},
+       .run = remove_dictionary},
       {.path = "import pikodb",
        .summary = "take over the folder of a PikoDB 1 database, as tables",
        .details =

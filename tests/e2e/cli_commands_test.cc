@@ -45,6 +45,7 @@ std::vector<Case> cases() {
   const std::vector<Words> event = {{"events", "append", "s", "1"}};
   const std::vector<Words> blob = {{"blobs", "put", "k", "file"}};
   const std::vector<Words> table = {{"tables", "write", "t", "k", "1"}};
+  const std::vector<Words> dictionary = {{"tables", "dictionary", "add", "d", "{\"age\":\"a\"}"}};
   const std::vector<Words> entry = {{"db", "put", "k", "1"}};
   const std::vector<Words> dump = {{"db", "put", "k", "1"}, {"dump", "--output", "dump.jsonl"}};
   const std::vector<Words> on_file = {{"db", "put", "k", "1", "--store", "file:folder"}};
@@ -211,6 +212,27 @@ std::vector<Case> cases() {
        .wrong = "--prefix !mine",
        .code = invalid_argument,
        .before = table},
+      {.path = "tables dictionary add",
+       .words = {"d", "{\"age\":\"a\"}"},
+       .wrong = "d {\"age\":1}",
+       .code = invalid_argument,
+       .complains = "JSON object"},
+      {.path = "tables dictionary get",
+       .words = {"d"},
+       .says = "{\"dictionary\":\"d\",\"names\":{\"age\":\"a\"}}",
+       .wrong = "none",
+       .complains = "dictionary",
+       .before = dictionary},
+      {.path = "tables dictionary list",
+       .says = "\"dictionary\":\"d\"",
+       .wrong = "--prefix !mine",
+       .code = invalid_argument,
+       .before = dictionary},
+      {.path = "tables dictionary remove",
+       .words = {"d"},
+       .wrong = "none",
+       .complains = "dictionary",
+       .before = dictionary},
       {.path = "import pikodb", .words = {"piko"}, .says = "\"", .wrong = "none", .complains = "none"},
       {.path = "import jsonl",
        .words = {"lines"},

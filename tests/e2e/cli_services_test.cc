@@ -133,6 +133,17 @@ TEST_F(CliServices, WritesReadsAndListsTables) {
   expect_error(run({"tables", "delete", "users", "anna"}), Code::not_found, "");
   expect_error(run({"tables", "get", "users", "anna"}), Code::not_found, "");
   expect_error(run({"tables", "write", "a/b", "key", "1"}), Code::invalid_argument, "");
+  output({"tables", "dictionary", "add", "person", "--file", "-", "--inflate"}, R"({"a":"age"})");
+  EXPECT_EQ(output({"tables", "dictionary", "get", "person"}), "{\"age\":\"a\"}\n");
+  output({"tables", "write", "users", "cleo", "{\"age\":43}", "--dictionary", "person"});
+  output({"tables", "dictionary", "remove", "person"});
+  EXPECT_TRUE(rows({"tables", "dictionary", "list"}).empty());
+  EXPECT_EQ(output({"tables", "get", "users", "cleo"}), "{\"age\":43}");
+  expect_error(run({"tables", "write", "users", "dan", "{}", "--dictionary", "person"}),
+               Code::invalid_argument, "not found");
+  expect_usage(run({"tables", "dictionary", "add", "person"}), "NAMES");
+  expect_usage(run({"tables", "dictionary"}), "remove");
+  expect_usage(run({"tables", "dictionary", "gte"}), "did you mean \"get\"?");
   EXPECT_EQ(rows({"tables", "cleanup"}).at(0)["removed"], 0);
   expect_usage(run({"tables", "drop", "users"}), "--yes");
   output({"tables", "drop", "users", "--yes"});
