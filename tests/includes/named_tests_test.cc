@@ -89,7 +89,7 @@ std::vector<std::string> problems_of(const std::vector<Row>& rows, const Names& 
   return problems;
 }
 
-std::string joined(const std::vector<std::string>& texts) {
+std::string in_lines(const std::vector<std::string>& texts) {
   std::string joined;
   for (const std::string& text : texts) joined += "\n  " + text;
   return joined;
@@ -107,7 +107,7 @@ const Names kBehaviours = {
 TEST(NamedTests, CoverEachDocumentedBehaviourOrSayWhyNot) {
   const std::string document = text_of(fs::path(HOLDFAST_SOURCE_DIR) / "docs/services/persist.md");
   const std::vector<std::string> problems = problems_of(rows_of(document), kBehaviours, all_tests());
-  EXPECT_TRUE(problems.empty()) << joined(problems);
+  EXPECT_TRUE(problems.empty()) << in_lines(problems);
 }
 
 TEST(NamedTestsRule, FindsTestsOfEveryKind) {
