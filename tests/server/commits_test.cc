@@ -188,34 +188,6 @@ TEST_F(Commits, OfWhateverVersionIsThereGoOnWhenItChangesMeanwhile) {
   EXPECT_EQ(refused.code(), "conflict");
 }
 
-class CommitsOfOneIoThread : public Commits {
- protected:
-  static server::ServerConfig config() {
-    server::ServerConfig config;
-    config.io_threads = 1;
-    return config;
-  }
-  CommitsOfOneIoThread() : Commits(config()) {}
-};
-
-TEST_F(CommitsOfOneIoThread, ThatReadAgainDoSoOnAWorker) {
-  std::latch reads_again(1);
-  std::latch may_read(1);
-  std::atomic<int> reads = 0;
-  backend->before_read = [&](const ReadRequest& request) {
-    if (request.gets.empty() || ++reads != 2) return;
-    reads_again.count_down();
-    may_read.wait();
-  };
-  overtake(1);
-  HttpConnection connection(server->port());
-  connection.send(request_text("PUT", kKnown, "mine", {{"If-Match", "*"}}));
-  reads_again.wait();
-  EXPECT_EQ(server->get("/healthz").status, 200);
-  may_read.count_down();
-  EXPECT_EQ(connection.receive().status, 200);
-}
-
 TEST_F(Commits, ThatTheStoreRefusesAreAnsweredWithItsError) {
   backend->script(fail_with(Error(Code::unavailable, "frozen")));
   const HttpAnswer answer = server->request("PUT", entry(1), "v");
