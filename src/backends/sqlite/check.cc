@@ -51,7 +51,7 @@ class Checker {
   explicit Checker(Connection& connection) : connection_(connection) {}
 
   CheckReport run() {
-    if (judge_schema(connection_) == SchemaState::outdated) return report_;
+    if (judge_schema(connection_, library_migrations()) == SchemaState::outdated) return report_;
     for_rows("PRAGMA integrity_check", [&](const Statement& row) {
       if (row.bytes(0) != "ok") add(Bytes(row.bytes(0)));
     });

@@ -10,6 +10,7 @@
 #include <functional>
 #include <thread>
 
+#include "backends/sqlite/schema.h"
 #include "backends/sqlite/test_store.h"
 #include "environment/queued_file_lock.h"
 
@@ -113,6 +114,28 @@ TEST_F(Processes, MayCreateOneFileAtTheSameTime) {
   for (const Children::Result& result : children.run()) EXPECT_EQ(result.number, 1);
   EXPECT_EQ(open_store(path_)->databases("", "", 100, {}).size(), kProcesses);
   EXPECT_TRUE(check_store(path_).ok());
+}
+
+TEST_F(Processes, ThatOpenAFileOfAnEarlierLayoutAtTheSameTimeMigrateItOnce) {
+  constexpr std::size_t kProcesses = 8;
+  std::vector<const char*> layouts(library_migrations().begin(), library_migrations().end());
+  // The second step takes a while, so that the others come in its middle.
+  layouts.push_back(
+      "CREATE TABLE taken(step INTEGER); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+      "WHERE "
+      "i < 200000) INSERT INTO taken SELECT 2 FROM n WHERE i = 200000");
+  layouts.push_back("INSERT INTO taken VALUES(3)");
+  open_store(path_);
+  Children children;
+  for (std::size_t i = 0; i < kProcesses; ++i) {
+    children.start([&] {
+      prepare_file(path_, layouts, Environment{}.completed(), 1 << 20);
+      Connection connection(path_, OpenMode::look, system_clock());
+      const std::string taken = connection.text("SELECT group_concat(step) FROM taken", "testing");
+      return Children::Result{taken == "2,3" ? 1 : -1, 0};
+    });
+  }
+  for (const Children::Result& result : children.run()) EXPECT_EQ(result.number, 1);
 }
 
 TEST_F(Processes, GetTurnsAtAFileThatAllOfThemWriteWithoutEnd) {

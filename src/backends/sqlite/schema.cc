@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "environment/queued_file_lock.h"
+
 namespace holdfast::sqlite {
 namespace {
 
@@ -79,47 +81,85 @@ SELECT
 FROM entry e JOIN db d ON d.id = e.db LEFT JOIN body b ON b.id = e.body;
 )sql";
 
-/// The step from version i to version i + 1.
-constexpr std::array<const char*, kSchemaVersion> kMigrations = {kFirstSchema};
+constexpr std::array kMigrations = {kFirstSchema};
 
 std::int64_t version_of(Connection& connection) {
   return connection.integer("PRAGMA user_version", "reading the version of");
 }
 
+/// All that is looked at is of one moment: another process may be creating the file just now.
+SchemaState judge_file(Connection& connection, Migrations migrations) {
+  connection.execute("BEGIN", "opening");
+  const SchemaState state = judge_schema(connection, migrations);
+  connection.rollback();
+  return state;
+}
+
+/// False: there was nothing to do.
+bool take_step(Connection& connection, Migrations migrations) {
+  if (judge_schema(connection, migrations) == SchemaState::current) return false;
+  const std::int64_t version = version_of(connection);
+  const std::string next = std::to_string(version + 1);
+  const std::string operation = "migrating to layout " + next;
+  const std::string marks = "PRAGMA application_id = " + std::to_string(kApplicationId) +
+                            "; PRAGMA user_version = " + next + "; COMMIT";
+  connection.execute(migrations[static_cast<std::size_t>(version)], operation.c_str());
+  connection.execute(marks.c_str(), operation.c_str());
+  return true;
+}
+
 }  // namespace
 
-SchemaState judge_schema(Connection& connection) {
+Migrations library_migrations() { return kMigrations; }
+
+SchemaState judge_schema(Connection& connection, Migrations migrations) {
   const std::string file = "\"" + connection.path() + "\"";
   const std::int64_t application = connection.integer("PRAGMA application_id", "opening");
   const std::int64_t version = version_of(connection);
+  const auto newest = static_cast<std::int64_t>(migrations.size());
   const bool empty = connection.integer("SELECT count(*) FROM sqlite_schema", "opening") == 0;
   if (application != kApplicationId && !(application == 0 && version == 0 && empty)) {
     throw Error(Code::invalid_argument,
                 file + " is an SQLite database of another program; name another file");
   }
-  if (version > kSchemaVersion) {
+  if (version > newest) {
     throw Error(Code::capability_missing, file + " has layout version " + std::to_string(version) +
                                               ", this library knows versions up to " +
-                                              std::to_string(kSchemaVersion) +
-                                              "; use a newer version of holdfast");
+                                              std::to_string(newest) + "; use a newer version of holdfast");
   }
-  return version == kSchemaVersion ? SchemaState::current : SchemaState::outdated;
+  return version == newest ? SchemaState::current : SchemaState::outdated;
 }
 
-void migrate(Connection& connection) {
-  while (true) {
-    connection.execute("BEGIN IMMEDIATE", "migrating");
-    if (judge_schema(connection) == SchemaState::current) {
-      connection.rollback();
-      return;
-    }
-    const std::int64_t version = version_of(connection);
-    const std::string marks = "PRAGMA application_id = " + std::to_string(kApplicationId) +
-                              "; PRAGMA user_version = " + std::to_string(version + 1);
-    connection.execute(kMigrations[static_cast<std::size_t>(version)], "migrating");
-    connection.execute(marks.c_str(), "migrating");
-    connection.execute("COMMIT", "migrating");
+void migrate(Connection& connection, Migrations migrations) {
+  try {
+    do {
+      connection.execute("BEGIN IMMEDIATE", "migrating");
+    } while (take_step(connection, migrations));
+    connection.rollback();
+  } catch (...) {
+    connection.rollback();
+    throw;
   }
+}
+
+void prepare_file(const std::string& path, Migrations migrations, const Environment& environment,
+                  std::int64_t cache_size_bytes) {
+  const Deadline deadline = effective_deadline(*environment.clock, {});
+  if (environment.files->exists(path)) {
+    Connection connection(path, OpenMode::look, environment.clock);
+    connection.set_deadline(deadline);
+    if (judge_file(connection, migrations) == SchemaState::current) return;
+  }
+  QueuedFileLock lock(path + "-writer", environment.clock);
+  if (!lock.acquire(deadline)) {
+    throw Error(Code::unavailable,
+                "opening \"" + path + "\": another process did not finish writing in time; try again");
+  }
+  Connection connection(path, OpenMode::create, environment.clock);
+  connection.set_deadline(deadline);
+  if (judge_file(connection, migrations) == SchemaState::current) return;
+  configure(connection, cache_size_bytes);
+  migrate(connection, migrations);
 }
 
 void configure(Connection& connection, std::int64_t cache_size_bytes) {

@@ -49,36 +49,6 @@ void demand_usable_path(const std::string& path, FileSystem& files) {
   }
 }
 
-/// All that is looked at is of one moment: another process may be creating the file just now.
-SchemaState judge_file(Connection& connection) {
-  connection.execute("BEGIN", "opening");
-  const SchemaState state = judge_schema(connection);
-  connection.rollback();
-  return state;
-}
-
-/// Creates the file or brings it to the present layout, if it needs that.
-void prepare_file(const std::string& path, const Environment& environment, std::int64_t cache_size_bytes) {
-  const Deadline deadline = effective_deadline(*environment.clock, {});
-  const bool exists = environment.files->exists(path);
-  // A file that turns out to be somebody else's is not touched, and gets no side files.
-  if (exists) {
-    Connection connection(path, OpenMode::look, environment.clock);
-    connection.set_deadline(deadline);
-    if (judge_file(connection) == SchemaState::current) return;
-  }
-  QueuedFileLock lock(path + "-writer", environment.clock);
-  if (!lock.acquire(deadline)) {
-    throw Error(Code::unavailable,
-                "opening \"" + path + "\": another process did not finish writing in time; try again");
-  }
-  Connection connection(path, OpenMode::create, environment.clock);
-  connection.set_deadline(deadline);
-  if (judge_file(connection) == SchemaState::current) return;
-  configure(connection, cache_size_bytes);
-  migrate(connection);
-}
-
 class SqliteBackend final : public Backend {
  public:
   SqliteBackend(const std::string& path, const Options& options, const Environment& environment)
@@ -275,7 +245,7 @@ class SqliteBackend final : public Backend {
 std::unique_ptr<Backend> open(const Url& url, const Options& options, const Environment& environment) {
   const Environment whole = environment.completed();
   demand_usable_path(url.path, *whole.files);
-  prepare_file(url.path, whole, options.integer("cache_size_bytes"));
+  prepare_file(url.path, library_migrations(), whole, options.integer("cache_size_bytes"));
   return std::make_unique<SqliteBackend>(url.path, options, whole);
 }
 
