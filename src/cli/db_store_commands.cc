@@ -1,17 +1,15 @@
 // holdfast db ls|stat|digest|compact|check|repair|drop|views and holdfast urls: databases and stores as a
 // whole.
 
-#include <algorithm>
-
 #include "cli/command_tree.h"
 #include "cli/context.h"
 #include "cli/exit.h"
 #include "cli/views.h"
 #include "contract/hex.h"
 #include "holdfast/maintenance.h"
-#include "holdfast/objects.h"
 #include "holdfast/open.h"
 #include "migrate/text.h"
+#include "services/database_sizes.h"
 
 namespace holdfast::cli {
 namespace {
@@ -59,45 +57,19 @@ Database known_database(Context& context) {
 
 int stat(Context& context, const Arguments&) {
   const Database database = known_database(context);
-  std::uint64_t entries = 0, key_bytes = 0, value_bytes = 0, largest_value_bytes = 0, expiring = 0;
-  Range range = Range::all();
-  for (bool more = true; more;) {
-    context.check_interrupt();
-    const Page page = database.scan(range, {.limit = 10'000});
-    for (const Entry& entry : page.entries) {
-      key_bytes += entry.key.size();
-      value_bytes += entry.value.size();
-      largest_value_bytes = std::max<std::uint64_t>(largest_value_bytes, entry.value.size());
-      expiring += entry.expires_at_ms ? 1 : 0;
-    }
-    entries += page.entries.size();
-    more = page.more;
-    if (!page.entries.empty()) range.begin = page.entries.back().key + '\0';
-  }
-  std::uint64_t objects = 0, object_bytes = 0, unfinished = 0;
-  Bytes after;
-  for (bool more = true; more;) {
-    context.check_interrupt();
-    const auto page = context.store().objects(context.database_name()).list(INT64_MAX, after, 1'000);
-    for (const ObjectInfo& info : page) {
-      ++(info.complete ? objects : unfinished);
-      object_bytes += info.complete ? info.size_bytes : 0;
-    }
-    more = page.size() == 1'000;
-    if (more) after = page.back().id;
-  }
+  const DatabaseSizes sizes = sizes_of(database, [&] { context.check_interrupt(); });
   const Position at = database.position();
   context.out().object({{"database", Cell::text(database.name())},
                         {"history", Cell::text(hex16(at.history))},
                         {"seq", Cell::number(at.seq)},
-                        {"entries", Cell::number(entries)},
-                        {"expiring", Cell::number(expiring)},
-                        {"key_bytes", Cell::number(key_bytes)},
-                        {"value_bytes", Cell::number(value_bytes)},
-                        {"largest_value_bytes", Cell::number(largest_value_bytes)},
-                        {"objects", Cell::number(objects)},
-                        {"object_bytes", Cell::number(object_bytes)},
-                        {"unfinished_uploads", Cell::number(unfinished)}});
+                        {"entries", Cell::number(sizes.entries)},
+                        {"expiring", Cell::number(sizes.expiring)},
+                        {"key_bytes", Cell::number(sizes.key_bytes)},
+                        {"value_bytes", Cell::number(sizes.value_bytes)},
+                        {"largest_value_bytes", Cell::number(sizes.largest_value_bytes)},
+                        {"objects", Cell::number(sizes.objects)},
+                        {"object_bytes", Cell::number(sizes.object_bytes)},
+                        {"unfinished_uploads", Cell::number(sizes.unfinished_uploads)}});
   return kExitSuccess;
 }
 

@@ -71,6 +71,9 @@ std::vector<Setting> make_settings() {
           "prune_interval_ms", 0, 24 * kHourMs, [](auto& c) -> auto& { return c.prune_interval; },
           "how often event streams are pruned by their retention; 0: never"),
       number(
+          "size_interval_ms", 0, 24 * kHourMs, [](auto& c) -> auto& { return c.size_interval; },
+          "how often what has changed is counted for the sizes in /metrics; 0: never"),
+      number(
           "request_timeout_ms", 100, kHourMs, [](auto& c) -> auto& { return c.limits.request_timeout; },
           "for a request's head, and for each further 256 KiB in either direction"),
       number(

@@ -26,6 +26,7 @@ namespace holdfast::server {
 
 class Call;
 class RequestMetrics;
+class StoreSizes;
 
 enum class Scope : std::uint8_t {
   open,   ///< anybody
@@ -86,6 +87,7 @@ struct ServerState {
   std::shared_ptr<Metrics> metrics;
   std::atomic<const HttpCounters*> http = nullptr;
   const RequestMetrics* requests = nullptr;
+  const StoreSizes* sizes = nullptr;  ///< null: they are not counted
   std::atomic<bool> is_draining{false};
   IndexBuilds index_builds;
   QueueHandles queues;

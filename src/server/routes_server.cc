@@ -3,6 +3,7 @@
 #include "server/openapi.h"
 #include "server/request_metrics.h"
 #include "server/routes.h"
+#include "server/store_sizes.h"
 
 namespace holdfast::server {
 namespace {
@@ -152,6 +153,10 @@ Response metrics(Call& call) {
       gauge("holdfast_databases", "Databases in the store, counted up to 10,000.",
             database_count(*call.state.store)) +
       call.state.metrics->prometheus();
+  if (call.state.sizes != nullptr) {
+    response.body +=
+        call.state.sizes->prometheus([&](View database) { return call.may(Scope::read, database); });
+  }
   return response;
 }
 
@@ -175,7 +180,7 @@ void add_server_routes(std::vector<Route>& routes) {
   routes.push_back(route(
       "/readyz", "get_readiness", "Whether the store answers and the server is not stopping; 503 if not.",
       {200, "Both.", "application/json", status}, Scope::open, Plan::Mode::blocking, ready));
-  routes.push_back(route("/metrics", "get_metrics", "Counters for Prometheus.",
+  routes.push_back(route("/metrics", "get_metrics", "Counters and sizes for Prometheus.",
                          {200, "Text exposition, version 0.0.4.", "text/plain"}, Scope::token,
                          Plan::Mode::blocking, metrics));
 }

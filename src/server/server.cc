@@ -10,6 +10,7 @@
 #include "server/json.h"
 #include "server/router.h"
 #include "server/routes.h"
+#include "server/store_sizes.h"
 #include "services/store_rounds.h"
 
 namespace holdfast::server {
@@ -82,6 +83,13 @@ struct Server::Impl {
                       options.address);
     }
     state->requests = &router.metrics();
+    if (config.size_interval.count() > 0) {
+      sizes.emplace(state->store, config.size_interval, environment.clock,
+                    [log](const Bytes& database, const std::exception& error) {
+                      warn(log, "the sizes of a database could not be counted", database, error);
+                    });
+      state->sizes = &*sizes;
+    }
     state->http = &no_counters;
     http = std::make_unique<HttpServer>(options, router, environment);
     state->http = &http->counters();
@@ -137,6 +145,7 @@ struct Server::Impl {
   HttpCounters no_counters;  // until there is a server that counts
   const std::unique_ptr<ServerState> state;
   Router router;
+  std::optional<StoreSizes> sizes;
   std::unique_ptr<HttpServer> http;
   std::optional<EventPruner> pruner;
   std::optional<StoreRounds> index_rounds;

@@ -57,6 +57,7 @@ void StoreRounds::visit_all(const std::stop_token& stop) {
     is_more = names.size() == kDatabasesPerPage;
     if (is_more) after = names.back();
   }
+  if (options_.end_round) options_.end_round();
 }
 
 }  // namespace holdfast

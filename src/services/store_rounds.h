@@ -22,6 +22,8 @@ class StoreRounds {
     std::chrono::milliseconds interval;
     std::shared_ptr<Clock> clock;
     std::function<void(const Bytes& database, const std::stop_token& stop)> visit;
+    /// When all have been visited, whatever the visits threw. May be empty.
+    std::function<void()> end_round = {};
     /// Hears of what a visit threw, or with an empty name of databases that could not be listed; the next
     /// round tries again. May be empty.
     std::function<void(const Bytes& database, const std::exception& error)> on_error;

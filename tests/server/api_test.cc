@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
 #include <thread>
 
 #include "holdfast/limits.h"
@@ -237,6 +239,81 @@ TEST(Server, SaysHowItIs) {
         "holdfast_batches_conflicted_total 1", "holdfast_groups_total", "holdfast_http_connections "}) {
     EXPECT_NE(metrics.find(line), std::string::npos) << line;
   }
+}
+
+/// Of a gauge; nothing if it is not there.
+std::optional<std::uint64_t> gauge_of(const std::string& metrics, const std::string& name) {
+  const std::size_t at = metrics.find("\n" + name + " ");
+  if (at == std::string::npos) return std::nullopt;
+  return std::stoull(metrics.substr(at + name.size() + 2));
+}
+
+class ServerThatCountsOften : public testing::Test {
+ protected:
+  static server::ServerConfig config() {
+    server::ServerConfig config;
+    config.size_interval = std::chrono::milliseconds(1);
+    return config;
+  }
+  /// The metrics as soon as they say so.
+  std::string wait_for(const std::string& name, std::optional<std::uint64_t> value) {
+    for (;;) {
+      std::string metrics = server.get("/metrics").body;
+      if (gauge_of(metrics, name) == value) return metrics;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  TestServer server{"memory:", config()};
+};
+
+TEST_F(ServerThatCountsOften, SaysHowMuchTheStoreAndItsDatabasesHold) {
+  server.request("PUT", "/v1/databases/a/entries/key", "value");
+  server.request("PUT", "/v1/databases/b/entries/key", "value");
+  std::string metrics = wait_for("holdfast_store_entries", 2);
+  EXPECT_EQ(gauge_of(metrics, "holdfast_store_bytes"), 16u);
+  EXPECT_EQ(gauge_of(metrics, "holdfast_database_entries{database=\"a\"}"), 1u);
+  EXPECT_EQ(gauge_of(metrics, "holdfast_database_bytes{database=\"a\"}"), 8u);
+  EXPECT_EQ(gauge_of(metrics, "holdfast_store_object_bytes"), 0u);
+
+  server.request("PUT", "/v1/databases/a/entries/other", "12345");
+  metrics = wait_for("holdfast_store_entries", 3);
+  EXPECT_EQ(gauge_of(metrics, "holdfast_database_bytes{database=\"a\"}"), 18u);
+  EXPECT_EQ(gauge_of(metrics, "holdfast_database_bytes{database=\"b\"}"), 8u);
+
+  server.request("PUT", "/v1/databases/b/blobs/large", std::string(3 << 20, 'x'));
+  wait_for("holdfast_store_object_bytes", 3 << 20);
+}
+
+TEST_F(ServerThatCountsOften, ForgetsDatabasesThatAreGone) {
+  server.request("PUT", "/v1/databases/a/entries/key", "value");
+  wait_for("holdfast_database_entries{database=\"a\"}", 1);
+  server.request("DELETE", "/v1/databases/a");
+  EXPECT_EQ(gauge_of(wait_for("holdfast_database_entries{database=\"a\"}", {}), "holdfast_store_entries"),
+            0u);
+}
+
+TEST(Server, DoesNotCountWhatItHoldsIfItIsToldSo) {
+  server::ServerConfig config;
+  config.size_interval = std::chrono::milliseconds(0);
+  TestServer server("memory:", config);
+  server.request("PUT", kEntry, "v");
+  EXPECT_EQ(server.get("/metrics").body.find("holdfast_store_"), std::string::npos);
+}
+
+TEST(Server, TellsTheSizesOfDatabasesThatATokenMayReadOnly) {
+  server::ServerConfig config;
+  config.size_interval = std::chrono::milliseconds(1);
+  const server::NewToken token = server::make_token("reader", "read:open", *system_random());
+  TestServer server("memory:", config, token.line + "\n");
+  server.store().database("open").put("k", "v");
+  server.store().database("secret").put("k", "v");
+  const HeaderList bearer = {{"Authorization", "Bearer " + token.secret}};
+  std::string metrics;
+  do {
+    metrics = server.get("/metrics", bearer).body;
+  } while (gauge_of(metrics, "holdfast_store_entries") != 2);
+  EXPECT_EQ(gauge_of(metrics, "holdfast_database_entries{database=\"open\"}"), 1u);
+  EXPECT_EQ(metrics.find("secret"), std::string::npos);
 }
 
 TEST(Server, ShowsAPageThatNoNameCanBreakOutOf) {
