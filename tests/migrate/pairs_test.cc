@@ -101,7 +101,8 @@ class MigratePairs : public testing::TestWithParam<Pair> {
     const UnixMs now_ms = clock_->now_ms();
     Batch batch;
     for (int i = 0; i < 150; ++i) {
-      batch.writes.push_back(Write::put("lease/" + std::to_string(i), std::to_string(i), now_ms + i * 1'000 + 1));
+      batch.writes.push_back(
+          Write::put("lease/" + std::to_string(i), std::to_string(i), now_ms + i * 1'000 + 1));
     }
     batch.writes.push_back(Write::put("lasting", "1"));
     database.commit(std::move(batch));

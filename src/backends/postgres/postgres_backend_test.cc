@@ -106,6 +106,49 @@ TEST(PostgresBackend, refuses_a_schema_that_a_newer_library_has_made) {
   EXPECT_EQ(code_of([&] { open_store(schema); }), Code::capability_missing);
 }
 
+TEST(PostgresBackend, makes_the_functions_of_an_older_layout_anew) {
+  const std::string schema = unique_name();
+  {
+    const auto backend = open_store(schema);
+    TestClient(*backend, environment(), "db").commit({{}, {Write::put("k", "old")}});
+  }
+  const Sql sql;
+  const std::string functions =
+      "SELECT string_agg(oid::regprocedure || prosrc, ' ' ORDER BY oid::regprocedure::text) FROM pg_proc "
+      "WHERE "
+      "pronamespace = '" +
+      schema + "'::regnamespace";
+  const std::vector<std::string> current = sql(functions);
+  // One has another body, one other parameters, one was not there yet.
+  sql("CREATE OR REPLACE FUNCTION " + schema +
+      ".evict_sessions(p_db bigint, p_newest bigint, p_time bigint) RETURNS void LANGUAGE sql AS ''");
+  sql("DROP FUNCTION " + schema + ".trim_commits; CREATE FUNCTION " + schema +
+      ".trim_commits(p_name text) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint'");
+  sql("DROP FUNCTION " + schema + ".commit_puts");
+  sql("UPDATE " + schema + ".layout SET version = 1");
+  const auto backend = open_store(schema);
+  EXPECT_EQ(sql(functions), current);
+  EXPECT_EQ(sql("SELECT max(version) FROM " + schema + ".layout"),
+            std::vector<std::string>{std::to_string(kLayoutVersion)});
+  TestClient client(*backend, environment(), "db", 2);
+  EXPECT_EQ(client.value("k"), "old");
+  for (const char* value : {"new", "newer"}) EXPECT_FALSE(client.put("k", value).error);
+  EXPECT_EQ(client.value("k"), "newer");
+}
+
+// If this fails, a function was changed: raise kLayoutVersion, so that schemas which are there get the new
+// one, and put the new number and hash here.
+TEST(PostgresBackend, has_a_layout_number_that_is_raised_with_every_change_of_a_function) {
+  const std::string schema = unique_name();
+  open_store(schema);
+  const std::vector<std::string> hash = Sql()(
+      "SELECT md5(replace(string_agg(proname || prosrc || array_to_string(proargnames, ','), ' ' ORDER "
+      "BY proname), '" +
+      schema + "', '')) FROM pg_proc WHERE pronamespace = '" + schema + "'::regnamespace");
+  EXPECT_EQ(kLayoutVersion, 2);
+  EXPECT_EQ(hash, std::vector<std::string>{"5f26ff66969131a05b4d854d5941c575"});
+}
+
 TEST(PostgresBackend, tells_databases_apart_whose_long_names_begin_alike) {
   const auto backend = open_store(unique_name());
   const Bytes one = Bytes(150, 'a') + "1";

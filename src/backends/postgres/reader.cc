@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "backends/postgres/check_arrays.h"
+#include "backends/postgres/functions.h"
 #include "backends/postgres/schema.h"
 #include "contract/validate.h"
 
