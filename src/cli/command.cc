@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <cstdio>
 
 #include "cli/exit.h"
 
@@ -43,6 +45,12 @@ std::optional<std::int64_t> Arguments::optional_duration_ms(const std::string& n
   const std::optional<std::string> value = optional_text(name);
   if (!value) return std::nullopt;
   return parse_duration_ms(*value, name);
+}
+
+std::optional<UnixMs> Arguments::optional_instant_ms(const std::string& name) const {
+  const std::optional<std::string> value = optional_text(name);
+  if (!value) return std::nullopt;
+  return parse_instant_ms(*value, name);
 }
 
 const std::vector<std::string>& Arguments::list(const std::string& name) const {
@@ -102,6 +110,37 @@ std::int64_t parse_duration_ms(const std::string& text, const std::string& what)
     if (unit == each.name && fits) return count * each.milliseconds;
   }
   throw UsageError(what + " must be a time such as 250ms, 10s, 5m, 2h or 3d, up to 100 years");
+}
+
+UnixMs parse_instant_ms(const std::string& text, const std::string& what) {
+  UnixMs number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem == std::errc{} && end == text.data() + text.size()) return number;
+
+  int year = 0;
+  unsigned month = 0;
+  unsigned day = 0;
+  unsigned hour = 0;
+  unsigned minute = 0;
+  unsigned second = 0;
+  int used = 0;
+  std::sscanf(text.c_str(), "%4d-%2u-%2uT%2u:%2u:%2u%n", &year, &month, &day, &hour, &minute, &second, &used);
+  std::int64_t milliseconds = 0;
+  std::string rest = used == 0 ? "" : text.substr(static_cast<std::size_t>(used));
+  if (rest.starts_with('.')) {
+    const std::size_t digits = std::min(rest.find_first_not_of("0123456789", 1), rest.size()) - 1;
+    for (std::size_t i = 0; i < 3; ++i) {
+      milliseconds = milliseconds * 10 + (i < digits ? rest[i + 1] - '0' : 0);
+    }
+    rest = digits == 0 ? "" : rest.substr(digits + 1);
+  }
+  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(month),
+                                         std::chrono::day(day)};
+  if (rest != "Z" || !date.ok() || hour > 23 || minute > 59 || second > 59) {
+    throw UsageError(what + " must be an instant such as 2026-01-31T09:30:00Z, or Unix milliseconds");
+  }
+  const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
+  return ((days * 24 + hour) * 60 + minute) * 60'000 + second * 1'000 + milliseconds;
 }
 
 }  // namespace holdfast::cli

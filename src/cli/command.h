@@ -24,6 +24,7 @@ struct Argument {
     number,    ///< 0 and above
     integer,   ///< of either sign
     duration,  ///< "250ms", "10s", "5m", "2h", "3d"
+    instant,   ///< "2026-01-31T09:30:00Z", or Unix milliseconds
     choice,
   };
   std::string name;
@@ -50,6 +51,7 @@ class Arguments {
   std::uint64_t number(const std::string& name) const;
   std::int64_t integer(const std::string& name) const;
   std::optional<std::int64_t> optional_duration_ms(const std::string& name) const;
+  std::optional<UnixMs> optional_instant_ms(const std::string& name) const;
   const std::vector<std::string>& list(const std::string& name) const;
 
   void set(const std::string& name, std::vector<std::string> values, bool is_given);
@@ -96,5 +98,8 @@ struct CommandTree {
 
 /// "250ms", "10s", "5m", "2h", "3d" in milliseconds; throws UsageError naming `what`.
 std::int64_t parse_duration_ms(const std::string& text, const std::string& what);
+/// "2026-01-31T09:30:00Z", with or without a fraction of the second, or a number of Unix milliseconds; throws
+/// UsageError naming `what`.
+UnixMs parse_instant_ms(const std::string& text, const std::string& what);
 
 }  // namespace holdfast::cli

@@ -61,6 +61,8 @@ std::string placeholder(const Argument& argument) {
       return "NUMBER";
     case Argument::Kind::duration:
       return "TIME";
+    case Argument::Kind::instant:
+      return "INSTANT";
     case Argument::Kind::choice: {
       std::string all;
       for (const std::string& choice : argument.choices) all += (all.empty() ? "" : "|") + choice;

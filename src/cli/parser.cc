@@ -42,6 +42,9 @@ void judge(const Argument& argument, const Arguments& arguments) {
       case Argument::Kind::duration:
         parse_duration_ms(text, argument.name);
         break;
+      case Argument::Kind::instant:
+        parse_instant_ms(text, argument.name);
+        break;
       case Argument::Kind::choice:
         if (std::ranges::find(argument.choices, text) == argument.choices.end()) {
           throw UsageError(unknown_word("value", text, " of " + argument.name, argument.choices));

@@ -34,6 +34,14 @@ Payload payload_of(const Arguments& arguments) {
   }
 }
 
+std::optional<Payload> optional_payload_of(const Arguments& arguments) {
+  if (arguments.given("VALUE") || arguments.given("--file")) return payload_of(arguments);
+  if (arguments.flag("--bytes") || arguments.flag("--string")) {
+    throw UsageError("--string and --bytes say what VALUE or --file FILE is, which is missing");
+  }
+  return std::nullopt;
+}
+
 Cell payload_cell(const Payload& payload) {
   return payload.is_json() ? Cell::json(payload.text()) : Cell::bytes(payload.text());
 }

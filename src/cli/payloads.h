@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@ namespace holdfast::cli {
 std::vector<Argument> payload_arguments();
 /// What they say. A VALUE that is no JSON is a string.
 Payload payload_of(const Arguments& arguments);
+/// Nothing where they say nothing.
+std::optional<Payload> optional_payload_of(const Arguments& arguments);
 
 /// A document as JSON, bytes as they are.
 Cell payload_cell(const Payload& payload);
@@ -29,15 +32,11 @@ void show_one(Context& context, std::vector<std::string> columns, std::vector<Ce
 /// --limit, --reverse and PREFIX.
 std::vector<Argument> list_arguments(const std::string& what);
 
-/// Calls `list` for page after page, and `show` for each item, until --limit is reached.
+/// Calls `list` for page after page, and `show` for each item, until `limit` is reached; 0: all.
 template <class Item>
-void show_list(Context& context, const Arguments& arguments,
-               const std::function<Listing<Item>(const ListOptions&)>& list,
-               const std::function<void(const Item&)>& show) {
-  const std::uint64_t limit = arguments.number("--limit");
-  ListOptions options;
-  options.prefix = arguments.optional_text("PREFIX").value_or("");
-  options.reverse = arguments.flag("--reverse");
+void show_pages(Context& context, std::uint64_t limit, ListOptions options,
+                const std::function<Listing<Item>(const ListOptions&)>& list,
+                const std::function<void(const Item&)>& show) {
   std::uint64_t shown = 0;
   for (bool more = true; more && (limit == 0 || shown < limit);) {
     context.check_interrupt();
@@ -52,6 +51,17 @@ void show_list(Context& context, const Arguments& arguments,
   }
   context.out().finish();
   if (context.out().options().is_terminal) context.note("there are more; --limit 0 shows all of them");
+}
+
+/// As show_pages(), with what list_arguments() say.
+template <class Item>
+void show_list(Context& context, const Arguments& arguments,
+               const std::function<Listing<Item>(const ListOptions&)>& list,
+               const std::function<void(const Item&)>& show) {
+  ListOptions options;
+  options.prefix = arguments.optional_text("PREFIX").value_or("");
+  options.reverse = arguments.flag("--reverse");
+  show_pages<Item>(context, arguments.number("--limit"), options, list, show);
 }
 
 }  // namespace holdfast::cli

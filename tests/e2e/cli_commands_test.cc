@@ -46,6 +46,13 @@ std::vector<Case> cases() {
   const std::vector<Words> blob = {{"blobs", "put", "k", "file"}};
   const std::vector<Words> table = {{"tables", "write", "t", "k", "1"}};
   const std::vector<Words> dictionary = {{"tables", "dictionary", "add", "d", "{\"age\":\"a\"}"}};
+  const std::vector<Words> sent = {{"queue", "send", "q", "1"}};
+  const std::vector<Words> leased = {{"queue", "send", "q", "1"}, {"queue", "receive", "q"}};
+  const std::vector<Words> dead = {{"queue", "settings", "set", "q", "--max-attempts", "1"},
+                                   {"queue", "send", "q", "1"},
+                                   {"queue", "receive", "q"},
+                                   {"queue", "fail", "q", "$id", "$token", "broken"}};
+  const std::vector<Words> schedule = {{"schedules", "put", "s", "q", "1", "--every", "1h"}};
   const std::vector<Words> entry = {{"db", "put", "k", "1"}};
   const std::vector<Words> dump = {{"db", "put", "k", "1"}, {"dump", "--output", "dump.jsonl"}};
   const std::vector<Words> on_file = {{"db", "put", "k", "1", "--store", "file:folder"}};
@@ -233,6 +240,151 @@ std::vector<Case> cases() {
        .wrong = "none",
        .complains = "dictionary",
        .before = dictionary},
+      {.path = "queue send",
+       .words = {"q", "{\"a\":1}", "--delay", "1m", "--unique-key", "u"},
+       .says = "\"is_new\":true",
+       .wrong = "q 1 --priority 10",
+       .code = invalid_argument,
+       .complains = "priority"},
+      {.path = "queue receive",
+       .words = {"q", "--wait", "1m"},
+       .says = "\"body\":1",
+       .wrong = "q --limit 251",
+       .code = invalid_argument,
+       .complains = "250",
+       .before = sent},
+      {.path = "queue complete",
+       .words = {"q", "$id", "$token", "{\"done\":true}"},
+       .wrong = "q 0000000000000001-0009 $token",
+       .code = conflict,
+       .complains = "lease",
+       .before = leased},
+      {.path = "queue fail",
+       .words = {"q", "$id", "$token", "broken", "--retry-in", "1m"},
+       .says = "\"state\":\"delayed\"",
+       .wrong = "q 0000000000000001-0009 $token broken",
+       .code = conflict,
+       .complains = "lease",
+       .before = leased},
+      {.path = "queue extend",
+       .words = {"q", "$id", "$token", "--lease", "1m", "--percent", "50", "--log", "half"},
+       .says = "\"token\":",
+       .wrong = "q 0000000000000001-0009 $token --lease 1m",
+       .code = conflict,
+       .complains = "lease",
+       .before = leased},
+      {.path = "queue release",
+       .words = {"q", "$id", "$token", "--delay", "1m"},
+       .wrong = "q 0000000000000001-0009 $token",
+       .code = conflict,
+       .complains = "lease",
+       .before = leased},
+      {.path = "queue cancel",
+       .words = {"q", "$id"},
+       .wrong = "q 0000000000000001-0009",
+       .complains = "no such job",
+       .before = sent},
+      {.path = "queue peek",
+       .words = {"q"},
+       .says = "\"body\":1",
+       .wrong = "q --limit 1001",
+       .code = invalid_argument,
+       .before = sent},
+      {.path = "queue get",
+       .words = {"q", "$id"},
+       .says = "\"state\":\"leased\"",
+       .wrong = "q 0000000000000001-0009",
+       .complains = "no such job",
+       .before = leased},
+      {.path = "queue list",
+       .words = {"q", "--state", "dead"},
+       .says = "\"text\":\"broken\"",
+       .wrong = "q --prefix !mine",
+       .code = invalid_argument,
+       .before = dead},
+      {.path = "queue ls",
+       .says = "\"queue\":\"q\"",
+       .wrong = "--prefix !mine",
+       .code = invalid_argument,
+       .before = sent},
+      {.path = "queue stats",
+       .words = {"q"},
+       .says = "\"ready\":1",
+       .wrong = "q --prefix !mine",
+       .code = invalid_argument,
+       .before = sent},
+      {.path = "queue pause", .words = {"q"}, .wrong = "q --prefix !mine", .code = invalid_argument},
+      {.path = "queue resume", .words = {"q"}, .wrong = "q --prefix !mine", .code = invalid_argument},
+      {.path = "queue purge",
+       .words = {"q", "--yes"},
+       .says = "\"removed\":1",
+       .wrong = "q --yes --prefix !mine",
+       .code = invalid_argument,
+       .before = sent},
+      {.path = "queue settings get",
+       .words = {"q"},
+       .says = "\"max_attempts\":1",
+       .wrong = "q --prefix !mine",
+       .code = invalid_argument,
+       .before = dead},
+      {.path = "queue settings set",
+       .words = {"q", "--lease", "1m", "--backoff", "0", "--weight", "ann=2"},
+       .wrong = "q --max-attempts 0",
+       .code = invalid_argument},
+      {.path = "queue dead list",
+       .words = {"q", "--reason", "max_attempts"},
+       .says = "\"text\":\"broken\"",
+       .wrong = "q --prefix !mine",
+       .code = invalid_argument,
+       .before = dead},
+      {.path = "queue dead requeue",
+       .words = {"q", "$id"},
+       .says = "\"requeued\":1",
+       .wrong = "q 0000000000000001-0009",
+       .complains = "dead letter",
+       .before = dead},
+      {.path = "queue dead delete",
+       .words = {"q", "$id"},
+       .wrong = "q 0000000000000001-0009",
+       .complains = "dead letter",
+       .before = dead},
+      {.path = "queue dead purge",
+       .words = {"q", "--yes", "--since", "2020-01-01T00:00:00Z"},
+       .says = "\"removed\":1",
+       .wrong = "q --yes --prefix !mine",
+       .code = invalid_argument,
+       .before = dead},
+      {.path = "schedules put",
+       .words = {"s", "q", "1", "--cron", "30 9 * * MON", "--time-zone", "Europe/Berlin"},
+       .says = "\"next_at_ms\":",
+       .wrong = "s q --cron never",
+       .code = invalid_argument,
+       .complains = "cron"},
+      {.path = "schedules get",
+       .words = {"s"},
+       .says = "\"every_ms\":3600000",
+       .wrong = "none",
+       .complains = "schedule",
+       .before = schedule},
+      {.path = "schedules list",
+       .says = "\"schedule\":\"s\"",
+       .wrong = "--prefix !mine",
+       .code = invalid_argument,
+       .before = schedule},
+      {.path = "schedules delete", .words = {"s"}, .wrong = "none", .before = schedule},
+      {.path = "schedules pause", .words = {"s"}, .wrong = "none", .before = schedule},
+      {.path = "schedules resume", .words = {"s"}, .wrong = "none", .before = schedule},
+      {.path = "schedules ticks",
+       .words = {"s", "--count", "2", "--after", "2026-01-31T09:30:00Z"},
+       .says = "{\"at_ms\":1769853600000}",
+       .wrong = "none",
+       .complains = "schedule",
+       .before = schedule},
+      {.path = "schedules run",
+       .says = "\"sent\":0",
+       .wrong = "--prefix !mine",
+       .code = invalid_argument,
+       .before = schedule},
       {.path = "import pikodb", .words = {"piko"}, .says = "\"", .wrong = "none", .complains = "none"},
       {.path = "import jsonl",
        .words = {"lines"},
@@ -379,10 +531,24 @@ class EveryCommand : public Cli, public testing::WithParamInterface<Case> {
   Words right(const Words& more = {}) const {
     Words words = joined(row().path, row().words);
     words.insert(words.end(), more.begin(), more.end());
-    return words;
+    return filled_in(std::move(words));
   }
+  Words wrong() const { return filled_in(joined(row().path, words_of(row().wrong))); }
   void prepare() {
-    for (const Words& words : row().before) output(words);
+    for (const Words& words : row().before) {
+      if (words.front() != "queue") {
+        output(words);
+        continue;
+      }
+      for (const Json& printed : rows(filled_in(words))) found_.update(printed);
+    }
+  }
+  /// "$id" is the id that was printed last when what the command needs was made.
+  Words filled_in(Words words) const {
+    for (std::string& word : words) {
+      if (word.starts_with('$') && found_.contains(word.substr(1))) word = found_[word.substr(1)];
+    }
+    return words;
   }
   static void expect_objects(const std::string& text) {
     std::istringstream lines(text);
@@ -391,6 +557,7 @@ class EveryCommand : public Cli, public testing::WithParamInterface<Case> {
 
  private:
   const cli::CommandTree tree_ = cli::command_tree();
+  Json found_ = Json::object();
 };
 
 TEST_P(EveryCommand, DoesWhatItIsAskedForAndSaysSoInJson) {
@@ -413,13 +580,12 @@ TEST_P(EveryCommand, SaysWhatIsWrongWithWhatItIsAskedFor) {
     return;
   }
   prepare();
-  const Words wrong = joined(row().path, words_of(row().wrong));
-  const Ended plain = run(wrong, row().input);
+  const Ended plain = run(wrong(), row().input);
   expect_error(plain, row().code, row().complains);
   EXPECT_NE(plain.err.find(cli::advice(row().code)), std::string::npos) << plain.err;
   const Ended in_json = run(
       [&] {
-        Words words = wrong;
+        Words words = wrong();
         words.push_back("--json");
         return words;
       }(),
@@ -457,7 +623,8 @@ TEST_P(EveryCommand, RefusesValuesThatAnOptionCannotHave) {
     } else {
       expect_usage(run(right({argument.name})), argument.name);
     }
-    if (argument.kind == Kind::number || argument.kind == Kind::integer || argument.kind == Kind::duration) {
+    if (argument.kind == Kind::number || argument.kind == Kind::integer || argument.kind == Kind::duration ||
+        argument.kind == Kind::instant) {
       expect_usage(run(joined(row().path, {argument.name, "x"})), "");
       EXPECT_NE(run(right({argument.name + "=x"})).exit, 0) << argument.name;
     }
@@ -491,7 +658,8 @@ TEST_P(EveryCommand, SaysWhatIsWrongWithTheStoreAndTheDatabase) {
 }
 
 TEST_P(EveryCommand, RefusesNamesThatAreTooLong) {
-  static const std::set<std::string> kNames = {"KEY", "KEY...", "FROM", "STREAM", "TABLE", "INDEX"};
+  static const std::set<std::string> kNames = {"KEY",   "KEY...", "FROM",  "STREAM",
+                                               "TABLE", "INDEX",  "QUEUE", "SCHEDULE"};
   const auto& arguments = command().arguments;
   const auto first = std::ranges::find_if(arguments, [](const auto& each) { return !each.is_option(); });
   if (first == arguments.end() || !kNames.contains(first->name)) return;

@@ -116,6 +116,91 @@ TEST_F(CliServices, PrunesAndDeletesStreams) {
   expect_error(run({"events", "delete", "orders", "--yes"}), Code::not_found, "stream");
 }
 
+// --- queue, schedules ---
+
+TEST_F(CliServices, TakesAJobThroughItsLife) {
+  const std::string id = rows({"queue", "send", "mail", "{\"to\":\"ann\"}", "--kind", "welcome"}).at(0)["id"];
+  EXPECT_EQ(rows({"queue", "peek", "mail"}).at(0)["id"], id);
+  const Json first = rows({"queue", "receive", "mail"}).at(0);
+  EXPECT_EQ(first["body"]["to"], "ann");
+  EXPECT_TRUE(rows({"queue", "receive", "mail"}).empty());
+  const std::string token =
+      rows({"queue", "extend", "mail", id, first["token"], "--percent", "40", "--log", "started"})
+          .at(0)["token"];
+  expect_error(run({"queue", "complete", "mail", id, first["token"]}), Code::conflict, "lease");
+  EXPECT_EQ(rows({"queue", "get", "mail", id}).at(0)["log"][0]["text"], "started");
+  expect_usage(run({"queue", "extend", "mail", id, token, "--percent", "101"}), "0 to 100");
+  EXPECT_EQ(rows({"queue", "fail", "mail", id, token, "no route", "--retry-in", "0"}).at(0)["state"],
+            "ready");
+  const Json second = rows({"queue", "receive", "mail"}).at(0);
+  EXPECT_EQ(second["attempt"], 2);
+  output({"queue", "settings", "set", "mail", "--keep-completed", "1h"});
+  output({"queue", "complete", "mail", id, second["token"], "{\"sent\":true}"});
+  const Json done = rows({"queue", "list", "mail", "--state", "completed"}).at(0);
+  EXPECT_EQ(done["result"]["sent"], true);
+  EXPECT_EQ(done["errors"][0]["text"], "no route");
+  EXPECT_EQ(rows({"queue", "stats", "mail"}).at(0)["completed"], 1);
+}
+
+TEST_F(CliServices, SendsABodyFromTheStandardInputAndAtAnInstant) {
+  output({"queue", "send", "mail", "--file", "-", "--run-at", "2100-01-31T09:30:00.250Z"}, "{ \"a\" : 1 }");
+  const Json job = rows({"queue", "list", "mail", "--state", "delayed"}).at(0);
+  EXPECT_EQ(job["body"]["a"], 1);
+  EXPECT_EQ(job["run_at_ms"], 4'105'071'000'250);
+  for (const char* nonsense :
+       {"tomorrow", "2100-02-30T09:30:00Z", "2100-01-31T09:30:00", "2100-01-31T24:00:00Z"}) {
+    expect_usage(run({"queue", "send", "mail", "1", "--run-at", nonsense}), "2026-01-31T09:30:00Z");
+  }
+  expect_error(run({"queue", "send", "mail", "1", "--run-at", "1", "--delay", "1s"}), Code::invalid_argument,
+               "");
+}
+
+TEST_F(CliServices, KeepsSettingsOfQueuesThatAreNotGiven) {
+  output(
+      {"queue", "settings", "set", "mail", "--max-attempts", "9", "--weight", "ann=3", "--weight", "ben=2"});
+  output({"queue", "settings", "set", "mail", "--backoff-factor", "1.5"});
+  const Json set = rows({"queue", "settings", "get", "mail"}).at(0);
+  EXPECT_EQ(set["max_attempts"], 9);
+  EXPECT_EQ(set["backoff_factor"], 1.5);
+  EXPECT_EQ(set["weights"], Json::parse(R"({"ann":3,"ben":2})"));
+  output({"queue", "settings", "set", "mail", "--reset"});
+  EXPECT_EQ(rows({"queue", "settings", "get", "mail"}).at(0)["max_attempts"], 5);
+  expect_usage(run({"queue", "settings", "set", "mail", "--weight", "ann"}), "TENANT=NUMBER");
+  expect_usage(run({"queue", "settings", "set", "mail", "--backoff-factor", "much"}), "number");
+}
+
+TEST_F(CliServices, RequeuesAndPurgesDeadLetters) {
+  for (const char* kind : {"a", "b"}) {
+    output({"queue", "send", "mail", "1", "--kind", kind});
+    const Json job = rows({"queue", "receive", "mail"}).at(0);
+    output({"queue", "fail", "mail", job["id"], job["token"], "--permanent"});
+  }
+  EXPECT_EQ(rows({"queue", "dead", "list", "mail", "--kind", "b"}).size(), 1u);
+  EXPECT_EQ(rows({"queue", "dead", "requeue", "mail", "--kind", "b"}).at(0)["requeued"], 1);
+  expect_usage(run({"queue", "dead", "purge", "mail"}), "--yes");
+  EXPECT_EQ(rows({"queue", "dead", "purge", "mail", "--yes"}).at(0)["removed"], 1);
+  output({"queue", "pause", "mail"});
+  EXPECT_TRUE(rows({"queue", "receive", "mail"}).empty());
+  output({"queue", "resume", "mail"});
+  EXPECT_EQ(rows({"queue", "receive", "mail"}).at(0)["kind"], "b");
+}
+
+TEST_F(CliServices, PreviewsPausesAndRunsSchedules) {
+  const std::vector<Json> ticks = rows({"schedules", "ticks", "--cron", "30 9 * * MON", "--time-zone",
+                                        "Europe/Berlin", "--count", "2", "--after", "2026-01-01T00:00:00Z"});
+  ASSERT_EQ(ticks.size(), 2u);
+  EXPECT_EQ(ticks[0]["at_ms"], 1'767'601'800'000);
+  output({"schedules", "put", "often", "mail", "{\"n\":1}", "--every", "1s", "--kind", "tick"});
+  output({"schedules", "pause", "often"});
+  EXPECT_EQ(rows({"schedules", "list"}).at(0)["is_paused"], true);
+  output({"schedules", "resume", "often"});
+  while (rows({"schedules", "run"}).at(0)["sent"] == 0) {
+  }
+  EXPECT_EQ(rows({"queue", "receive", "mail"}).at(0)["kind"], "tick");
+  expect_usage(run({"schedules", "ticks"}), "--cron or --every");
+  expect_usage(run({"schedules", "put", "often", "mail", "--every", "1s", "--cron", "@daily"}), "--cron or");
+}
+
 // --- tables, import pikodb ---
 
 TEST_F(CliServices, WritesReadsAndListsTables) {
