@@ -107,7 +107,7 @@ void live_on_after_loss(CrashRun& run) {
     group.number = 1;
     group.now_ms = before.time_ms;
     group.clock_skew_limit_ms = 0;
-    group.deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    group.deadline = soon();
     group.batches = {Batch{{}, {Write::put("after", "loss")}}};
     // What was lost may be the end of a freeze, so that any fence may be there again.
     for (group.token = 0; group.token < run.next_token(); ++group.token) {

@@ -50,9 +50,9 @@ class FileBackend final : public FileStore {
   Traits traits_;
   std::unique_ptr<FileLock> lock_;
   Superblock superblock_;
+  Waiters waiters_;
   std::array<std::unique_ptr<Lane>, kLanes> lanes_;
   const Database nothing_{Bytes()};  ///< what a database that was never written looks like
-  Waiters waiters_;
   // Last, so that their threads end before what they work on.
   Background preparer_;
   Background checkpointer_;
@@ -137,11 +137,13 @@ void FileBackend::open_lanes(const Superblock& superblock, bool lost_buffers) {
       }
     });
   };
+  requests.changed = [this] { waiters_.notify(); };
   for_each_lane([&](std::size_t lane) {
     LaneOptions lane_options;
     lane_options.log = {options_.folder, superblock.store_id, lane, options_.durable,
                         options_.segment_size_bytes};
     lane_options.checkpoint_size_bytes = options_.checkpoint_size_bytes;
+    lane_options.strict_deadlines = options_.strict_deadlines;
     lane_options.lost_buffers = lost_buffers;
     lanes_[lane] = std::make_unique<Lane>(lane_options, environment_, requests);
     if (lost_buffers && !canary(18, 'f')) lanes_[lane]->change_histories();
@@ -181,11 +183,9 @@ ReadAnswer FileBackend::read(View name, const ReadRequest& request) {
 void FileBackend::commit(std::span<Group> groups) {
   std::array<bool, kLanes> concerned{};
   for (const Group& group : groups) concerned[lane_of(group.database)] = true;
-  bool published = false;
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    if (concerned[lane] && lanes_[lane]->commit(groups)) published = true;
+    if (concerned[lane]) lanes_[lane]->commit(groups);
   }
-  if (published) waiters_.notify();
 }
 
 Changes FileBackend::changes(View name, const ChangesRequest& request) {
@@ -202,20 +202,16 @@ Changes FileBackend::changes(View name, const ChangesRequest& request) {
   return answer;
 }
 
-void FileBackend::compact(View name, Seq before, Deadline /*deadline*/) {
-  lane_for(name).compact(name, before);
+void FileBackend::compact(View name, Seq before, Deadline deadline) {
+  lane_for(name).compact(name, before, deadline);
 }
 
-bool FileBackend::fence(View name, const Fence& expected, const Fence& next, Deadline /*deadline*/) {
-  const bool done = lane_for(name).fence(name, expected, next);
-  if (done) waiters_.notify();
-  return done;
+bool FileBackend::fence(View name, const Fence& expected, const Fence& next, Deadline deadline) {
+  return lane_for(name).fence(name, expected, next, deadline);
 }
 
-bool FileBackend::drop(View name, std::uint64_t history, Deadline /*deadline*/) {
-  const bool done = lane_for(name).drop(name, history);
-  if (done) waiters_.notify();
-  return done;
+bool FileBackend::drop(View name, std::uint64_t history, Deadline deadline) {
+  return lane_for(name).drop(name, history, deadline);
 }
 
 std::vector<Bytes> FileBackend::databases(View prefix, View after, std::size_t limit, Deadline /*deadline*/) {

@@ -28,13 +28,14 @@ Lane::Lane(LaneOptions options, const Environment& environment, LaneRequests req
     : options_(std::move(options)),
       environment_(environment),
       requests_(std::move(requests)),
-      log_(options_.log, environment, files_) {
+      turn_(environment_.clock),
+      log_(options_.log, environment, files_),
+      deputy_(turn_, environment_.clock) {
   checkpoint_ = recover_lane(options_, environment_, contents_, files_, log_);
   checkpoint_at_bytes_ = std::max(options_.checkpoint_size_bytes, checkpoint_.size_bytes);
 }
 
-bool Lane::commit(std::span<Group> groups) {
-  const std::lock_guard lock(mutex_);
+bool Lane::commit_in_turn(std::span<Group> groups) {
   const std::uint64_t before = log_.last_sequence();
   begin_record();
   for (Group& group : groups) {
@@ -178,8 +179,7 @@ void Lane::end_doubt() {
   if (log_.in_doubt()) log_.repair();
 }
 
-void Lane::compact(View name, Seq before) {
-  const std::lock_guard lock(mutex_);
+void Lane::compact_in_turn(View name, Seq before) {
   Head head = head_of(name);
   const Seq floor = raised_floor(head, before);
   if (!head.exists() || floor == head.floor) return;
@@ -191,8 +191,7 @@ void Lane::compact(View name, Seq before) {
   write_record();
 }
 
-bool Lane::fence(View name, const Fence& expected, const Fence& next) {
-  const std::lock_guard lock(mutex_);
+bool Lane::fence_in_turn(View name, const Fence& expected, const Fence& next) {
   const Head head = head_of(name);
   const std::optional<Head> after = apply_fence(head, expected, next);
   if (!after) return false;
@@ -204,8 +203,7 @@ bool Lane::fence(View name, const Fence& expected, const Fence& next) {
   return true;
 }
 
-bool Lane::drop(View name, std::uint64_t history) {
-  const std::lock_guard lock(mutex_);
+bool Lane::drop_in_turn(View name, std::uint64_t history) {
   const Head head = head_of(name);
   if (!head.exists() || head.history != history) return false;
   end_doubt();
@@ -216,7 +214,7 @@ bool Lane::drop(View name, std::uint64_t history) {
 }
 
 void Lane::change_histories() {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(turn_);
   for (const std::shared_ptr<Database>& database : contents_.databases()) {
     Head head = database->head();
     if (head.history == 0) continue;

@@ -1,6 +1,10 @@
 // One lane: a log, the databases whose names fall to it, and the one writer at a time that changes them. A
 // commit is judged in memory, written as one record, and only then applied and seen.
 //
+// Whoever commits writes: another thread would cost two switches, a fifth of a durable put. But what may take
+// long is done by the lane's deputy, whose callers leave at their deadline: everything that is rare, and all
+// writes for a while after one was slow.
+//
 // Thread-safe.
 #pragma once
 
@@ -13,9 +17,11 @@
 
 #include "backends/file/checkpoint_writer.h"
 #include "backends/file/contents.h"
+#include "backends/file/deputy.h"
 #include "backends/file/file_table.h"
 #include "backends/file/log_writer.h"
 #include "backends/file/recovery.h"
+#include "backends/file/writer_turn.h"
 #include "holdfast/backend.h"
 #include "holdfast/environment.h"
 
@@ -28,6 +34,8 @@ std::size_t lane_of(View database);
 struct LaneRequests {
   std::function<void(std::size_t lane, std::uint64_t size_bytes)> prepare;
   std::function<void(std::size_t lane)> checkpoint;
+  /// Something can be seen that could not be seen before.
+  std::function<void()> changed;
 };
 
 class Lane {
@@ -39,12 +47,11 @@ class Lane {
   const Contents& contents() const { return contents_; }
   FileTable& files() { return files_; }
 
-  /// Judges and commits those of `groups` that belong to this lane. True if something can be seen that could
-  /// not be seen before.
-  bool commit(std::span<Group> groups);
-  void compact(View database, Seq before);
-  bool fence(View database, const Fence& expected, const Fence& next);
-  bool drop(View database, std::uint64_t history);
+  /// Judges and commits those of `groups` that belong to this lane.
+  void commit(std::span<Group> groups);
+  void compact(View database, Seq before, Deadline deadline);
+  bool fence(View database, const Fence& expected, const Fence& next, Deadline deadline);
+  bool drop(View database, std::uint64_t history, Deadline deadline);
 
   /// Gives every database a new history, durably: commits that were acknowledged may be gone.
   void change_histories();
@@ -63,6 +70,27 @@ class Lane {
     Position at;
   };
 
+  /// What the groups of a call that belong to this lane ask for.
+  struct Demand {
+    Deadline deadline = Deadline::max();
+    std::uint64_t record_bytes = 0;  ///< at most
+  };
+  Demand demand_of(std::span<const Group> groups) const;
+  /// Whether the caller's own thread is to write. Only with the turn.
+  bool may_write_here(const Demand& demand) const;
+  void commit_by_deputy(std::span<Group> groups, Deadline deadline);
+  /// Throws timeout: with backoff if the task was not begun.
+  void by_deputy(std::function<void()> task, Deadline deadline);
+  /// Runs work() in the turn, and notes whether it was slow.
+  template <class Work>
+  auto measured(Work&& work);
+
+  // With the turn.
+
+  bool commit_in_turn(std::span<Group> groups);
+  void compact_in_turn(View database, Seq before);
+  bool fence_in_turn(View database, const Fence& expected, const Fence& next);
+  bool drop_in_turn(View database, std::uint64_t history);
   void judge(Group& group);
   void encode(const Group& group, const Head& head, std::uint64_t history, UnixMs time_ms);
   void write_pending();
@@ -86,15 +114,17 @@ class Lane {
   FileTable files_;
   Contents contents_;
 
-  std::mutex mutex_;  ///< held by the writer
+  WriterTurn turn_;  ///< what follows is the writer's
   LogWriter log_;
   AlignedBuffer record_;
   std::vector<Pending> pending_;
   bool checkpoint_is_asked_ = false;
   std::uint64_t checkpoint_at_bytes_ = 0;  ///< of log
+  Deadline slow_until_;
 
-  std::mutex checkpoint_mutex_;  ///< one checkpoint at a time; taken before mutex_
+  std::mutex checkpoint_mutex_;  ///< one checkpoint at a time; taken before the turn
   CurrentCheckpoint checkpoint_;
+  Deputy deputy_;  ///< last, so that its thread ends before what it works on
 };
 
 }  // namespace holdfast::file

@@ -13,7 +13,7 @@ void Lane::close() {
     write_checkpoint(true);
   } catch (const Error&) {
     // The log has everything as well.
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(turn_);
     log_.sync();
   }
 }
@@ -23,7 +23,7 @@ void Lane::write_checkpoint(bool closing) {
   std::vector<std::shared_ptr<Database>> databases;
   std::uint64_t after = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(turn_);
     checkpoint_is_asked_ = false;
     // Should it fail it is tried again, but not with every commit.
     checkpoint_at_bytes_ = log_.written_bytes() + options_.checkpoint_size_bytes / 4;
@@ -41,7 +41,7 @@ void Lane::write_checkpoint(bool closing) {
   // Nothing refers to the old files any more but reads that hold them open.
   std::vector<Segment> superfluous;
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(turn_);
     superfluous = log_.forget_through(after, closing);
     checkpoint_at_bytes_ = std::max(options_.checkpoint_size_bytes, checkpoint_.size_bytes);
   }
@@ -78,7 +78,7 @@ CurrentCheckpoint Lane::write_checkpoint_file(const std::vector<std::shared_ptr<
     std::uint64_t needs_sequence = 0;
     std::vector<std::shared_ptr<File>> log;
     {
-      const std::lock_guard lock(mutex_);
+      const std::lock_guard lock(turn_);
       needs_sequence = log_.last_sequence();
       log = log_.unsynced();
     }
@@ -99,7 +99,7 @@ CurrentCheckpoint Lane::write_checkpoint_file(const std::vector<std::shared_ptr<
 void Lane::move_values(Database& database, const std::vector<MovedValue>& values, std::uint32_t file) {
   constexpr std::size_t kPieceValues = 100;
   for (std::size_t begin = 0; begin < values.size(); begin += kPieceValues) {
-    const std::lock_guard writer(mutex_);
+    const std::lock_guard writer(turn_);
     const std::unique_lock lock(database.lock);
     const std::size_t end = std::min(begin + kPieceValues, values.size());
     for (std::size_t i = begin; i < end; ++i) {

@@ -55,6 +55,10 @@ class LogWriter {
   /// appended until repair() has succeeded.
   Place append(AlignedBuffer& record);
   bool in_doubt() const { return in_doubt_; }
+  /// Whether append() of so many bytes is one write, and nothing else.
+  bool has_room_for(std::uint64_t size_bytes) const {
+    return current_ != nullptr && offset_ + size_bytes <= size_bytes_;
+  }
   /// After a failed write: reads back that everything before it is there, and begins a new segment that voids
   /// the record. Once it has returned, that record was never written and never will be.
   void repair();

@@ -21,6 +21,8 @@ namespace holdfast::file {
 struct LaneOptions {
   LogOptions log;
   std::uint64_t checkpoint_size_bytes = 0;
+  /// No caller's own thread ever writes.
+  bool strict_deadlines = false;
   /// The log was written without syncs and the machine has been down since: its end may be missing.
   bool lost_buffers = false;
 };

@@ -27,6 +27,8 @@ class StoreFixture : public testing::Test {
     environment_.random = seeded_random(seed);
     environment_.files = files_;
   }
+  /// From the next open() on the store uses `files`, which leads to files().
+  void put_before_disk(std::shared_ptr<FileSystem> files) { environment_.files = std::move(files); }
   void open(const std::string& options = {}) {
     backend_.reset();
     backend_ = open_store(options);

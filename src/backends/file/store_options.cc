@@ -42,6 +42,9 @@ std::vector<OptionSpec> option_specs() {
            "log of one lane after which a checkpoint replaces it"),
       size("segment_size_bytes", 64 * kMebibyte, 64 * kKibibyte, kGibibyte,
            "size of the files that the log is kept in, filled with zeros ahead of use"),
+      boolean("strict_deadlines", "false",
+              "commits are written by a thread of the store's, so that none outlives its deadline even if it "
+              "is the one in whose write the disk begins to hang; costs two thread switches per commit"),
   };
 }
 
@@ -53,6 +56,7 @@ StoreOptions parse_options(const Url& url, const Options& options) {
   parsed.durable = options.boolean("durable");
   parsed.checkpoint_size_bytes = static_cast<std::uint64_t>(options.integer("checkpoint_size_bytes"));
   parsed.segment_size_bytes = static_cast<std::uint64_t>(options.integer("segment_size_bytes"));
+  parsed.strict_deadlines = options.boolean("strict_deadlines");
   return parsed;
 }
 

@@ -14,6 +14,7 @@ struct StoreOptions {
   bool durable = true;
   std::uint64_t checkpoint_size_bytes = 0;
   std::uint64_t segment_size_bytes = 0;
+  bool strict_deadlines = false;
 };
 
 std::vector<OptionSpec> option_specs();
