@@ -17,15 +17,43 @@ namespace {
 
 constexpr mode_t kLockFileMode = 0644;
 
+/// Bytes of the file. Who waits for the turn has the place before it, so that who gives the turn back and
+/// wants it again at once, while the kernel has yet to wake the next, finds that place taken and lines up.
+struct ByteRange {
+  off_t first;
+  off_t count;
+};
+constexpr ByteRange kTurn{0, 1};
+constexpr ByteRange kNextInLine{1, 1};
+constexpr ByteRange kBoth{0, 2};
+
 /// 0, or the errno.
-int change_lock(int descriptor, short type, int command) {
-  struct flock whole{};
-  whole.l_type = type;
-  whole.l_whence = SEEK_SET;
-  while (fcntl(descriptor, command, &whole) != 0) {
+int change_lock(int descriptor, ByteRange bytes, short type, int command) {
+  struct flock range{};
+  range.l_type = type;
+  range.l_whence = SEEK_SET;
+  range.l_start = bytes.first;
+  range.l_len = bytes.count;
+  while (fcntl(descriptor, command, &range) != 0) {
     if (errno != EINTR) return errno;
   }
   return 0;
+}
+
+int unlock(int descriptor, ByteRange bytes) { return change_lock(descriptor, bytes, F_UNLCK, F_OFD_SETLK); }
+
+/// Takes the turn if nobody has it or waits for it.
+int try_turn(int descriptor) {
+  const int error = change_lock(descriptor, kBoth, F_WRLCK, F_OFD_SETLK);
+  return error != 0 ? error : unlock(descriptor, kNextInLine);
+}
+
+int wait_for_turn(int descriptor) {
+  const int error = change_lock(descriptor, kNextInLine, F_WRLCK, F_OFD_SETLKW);
+  if (error != 0) return error;
+  const int turn_error = change_lock(descriptor, kTurn, F_WRLCK, F_OFD_SETLKW);
+  const int unlock_error = unlock(descriptor, kNextInLine);
+  return turn_error != 0 ? turn_error : unlock_error;
 }
 
 }  // namespace
@@ -58,7 +86,7 @@ struct QueuedFileLock::Shared {
       self->changed.wait(lock, [&] { return self->asked || self->closing; });
       if (self->closing) return;
       lock.unlock();
-      const int error = change_lock(self->descriptor, F_WRLCK, F_OFD_SETLKW);
+      const int error = wait_for_turn(self->descriptor);
       lock.lock();
       self->asked = false;
       if (self->wanted) {
@@ -66,7 +94,7 @@ struct QueuedFileLock::Shared {
         self->granted = error == 0;
         self->changed.notify_all();
       } else if (error == 0) {
-        change_lock(self->descriptor, F_UNLCK, F_OFD_SETLK);
+        unlock(self->descriptor, kTurn);
       }
     }
   }
@@ -100,7 +128,7 @@ bool QueuedFileLock::acquire(Deadline deadline) {
   // While the thread waits for an earlier call that gave up, the lock must come from it: the descriptor is
   // one, and it would release what we took.
   if (!shared_->asked) {
-    const int error = change_lock(shared_->descriptor, F_WRLCK, F_OFD_SETLK);
+    const int error = try_turn(shared_->descriptor);
     if (error == 0) return true;
     if (error != EAGAIN && error != EACCES) throw posix_error(error, "lock", shared_->path);
     shared_->ask(shared_);
@@ -119,7 +147,7 @@ void QueuedFileLock::release() {
   const std::lock_guard lock(shared_->mutex);
   // An unlock by who does not hold it would take it from the thread that is about to get it.
   if (shared_->asked) return;
-  const int error = change_lock(shared_->descriptor, F_UNLCK, F_OFD_SETLK);
+  const int error = unlock(shared_->descriptor, kTurn);
   HOLDFAST_ASSERT(error == 0);
 }
 

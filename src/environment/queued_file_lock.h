@@ -1,6 +1,6 @@
 // A lock that processes queue for, each writer of a shared file before it writes: an open-file-description
-// lock on a side file. The kernel wakes who waits and releases the lock when its holder dies, so nobody polls
-// and nobody starves behind a busy writer.
+// lock on a side file. The kernel wakes who waits, in the order in which they came, and releases the lock
+// when its holder dies, so nobody polls and nobody starves behind a busy writer.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,7 @@ class QueuedFileLock {
   QueuedFileLock(const QueuedFileLock&) = delete;
   QueuedFileLock& operator=(const QueuedFileLock&) = delete;
 
-  /// Waits for the lock; false at the deadline. Free of charge (one system call) while nobody holds it.
+  /// Waits for the lock; false at the deadline. Two system calls while nobody holds it.
   bool acquire(Deadline deadline);
   void release();
 

@@ -1,5 +1,6 @@
 #include "environment/queued_file_lock.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -69,6 +70,19 @@ class HeldQueuedFileLocks : public QueuedFileLocks {
     QueuedFileLocks::TearDown();
   }
 
+  /// Whether somebody waits in the kernel, next after the holder.
+  bool somebody_is_in_line() {
+    const int descriptor = open(path_.c_str(), O_RDWR | O_CLOEXEC);
+    struct flock second_byte{};
+    second_byte.l_type = F_WRLCK;
+    second_byte.l_whence = SEEK_SET;
+    second_byte.l_start = 1;
+    second_byte.l_len = 1;
+    EXPECT_EQ(fcntl(descriptor, F_OFD_GETLK, &second_byte), 0);
+    close(descriptor);
+    return second_byte.l_type != F_UNLCK;
+  }
+
   std::optional<QueuedFileLock> holder_;
 };
 
@@ -85,6 +99,28 @@ TEST_F(HeldQueuedFileLocks, LeaveTheLockFreeForOthersAfterTheyGaveUp) {
   QueuedFileLock lock(path_, clock_);
   EXPECT_FALSE(lock.acquire(in(20ms)));
   holder_->release();
+  EXPECT_TRUE(holder_->acquire(in(60s)));
+}
+
+TEST_F(HeldQueuedFileLocks, GoToWhoWaitsThoughWhoGivesThemBackWantsThemAgainAtOnce) {
+  QueuedFileLock turn_goes_on(path_ + "-end", clock_);
+  ASSERT_TRUE(turn_goes_on.acquire(in(60s)));
+  std::atomic<bool> acquired{false};
+  std::thread waiter([&] {
+    QueuedFileLock lock(path_, clock_);
+    acquired = lock.acquire(in(60s));
+    QueuedFileLock end_of_turn(path_ + "-end", clock_);
+    EXPECT_TRUE(end_of_turn.acquire(in(60s)));
+  });
+  for (const Deadline end = in(60s); !somebody_is_in_line() && clock_->steady_now() < end;) {
+    std::this_thread::yield();
+  }
+  ASSERT_TRUE(somebody_is_in_line());
+  holder_->release();
+  EXPECT_FALSE(holder_->acquire(clock_->steady_now()));
+  turn_goes_on.release();
+  waiter.join();
+  EXPECT_TRUE(acquired);
   EXPECT_TRUE(holder_->acquire(in(60s)));
 }
 

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <thread>
 
@@ -20,7 +21,7 @@ namespace {
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
-/// Children that begin their work together and send one number each back.
+/// Children that begin their work together and send a result each back.
 class Children {
  public:
   Children() {
@@ -36,6 +37,7 @@ class Children {
   struct Result {
     std::int64_t number = 0;  ///< negative: the child failed
     std::int64_t longest_ms = 0;
+    std::int64_t widest_gap = 0;
   };
 
   /// The child calls `prepare` at once, and what that returns when all may begin.
@@ -47,8 +49,8 @@ class Children {
       return;
     }
     close(gate_[1]);
-    Result result{-1, 0};
-    std::function<Result()> work = [] { return Result{-1, 0}; };
+    Result result{-1, 0, 0};
+    std::function<Result()> work = [] { return Result{-1, 0, 0}; };
     try {
       work = prepare();
     } catch (const std::exception& error) {
@@ -108,7 +110,7 @@ TEST_F(Processes, MayCreateOneFileAtTheSameTime) {
     children.start([this, i] {
       const auto store = open_store(path_);
       Client client(*store, "db" + std::to_string(i), i + 1);
-      return Children::Result{client.put("key", "v").error ? -1 : 1, 0};
+      return Children::Result{client.put("key", "v").error ? -1 : 1, 0, 0};
     });
   }
   for (const Children::Result& result : children.run()) EXPECT_EQ(result.number, 1);
@@ -121,9 +123,9 @@ TEST_F(Processes, ThatOpenAFileOfAnEarlierLayoutAtTheSameTimeMigrateItOnce) {
   std::vector<const char*> layouts(library_migrations().begin(), library_migrations().end());
   // The second step takes a while, so that the others come in its middle.
   layouts.push_back(
-      "CREATE TABLE taken(step INTEGER); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-      "WHERE "
-      "i < 200000) INSERT INTO taken SELECT 2 FROM n WHERE i = 200000");
+      "CREATE TABLE taken(step INTEGER); "
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) "
+      "INSERT INTO taken SELECT 2 FROM n WHERE i = 200000");
   layouts.push_back("INSERT INTO taken VALUES(3)");
   open_store(path_);
   Children children;
@@ -132,56 +134,75 @@ TEST_F(Processes, ThatOpenAFileOfAnEarlierLayoutAtTheSameTimeMigrateItOnce) {
       prepare_file(path_, layouts, Environment{}.completed(), 1 << 20);
       Connection connection(path_, OpenMode::look, system_clock());
       const std::string taken = connection.text("SELECT group_concat(step) FROM taken", "testing");
-      return Children::Result{taken == "2,3" ? 1 : -1, 0};
+      return Children::Result{taken == "2,3" ? 1 : -1, 0, 0};
     });
   }
   for (const Children::Result& result : children.run()) EXPECT_EQ(result.number, 1);
 }
 
-TEST_F(Processes, GetTurnsAtAFileThatAllOfThemWriteWithoutEnd) {
+/// How long all write: HOLDFAST_FAIRNESS_SECONDS, for measurements.
+std::chrono::seconds writing_time() {
+  const char* seconds = std::getenv("HOLDFAST_FAIRNESS_SECONDS");
+  return std::chrono::seconds(seconds == nullptr ? 3 : std::strtol(seconds, nullptr, 10));
+}
+
+/// Commits until the time is over: how often, the longest wait for one, and how many commits of others passed
+/// between two at most.
+Children::Result write_without_end(Client& client, const std::string& key) {
+  const auto clock = system_clock();
+  const Deadline end = clock->steady_now() + writing_time();
+  Children::Result result;
+  Seq last = 0;
+  for (Deadline before = clock->steady_now(); before < end;) {
+    const Group group = client.put(key, "v");
+    if (group.error) return {-1, 0, 0};
+    const Deadline now = clock->steady_now();
+    const auto gap = static_cast<std::int64_t>(group.at.seq - last);
+    if (last != 0) result.widest_gap = std::max(result.widest_gap, gap);
+    result.longest_ms = std::max(result.longest_ms, to_ms(now - before));
+    ++result.number;
+    last = group.at.seq;
+    before = now;
+  }
+  return result;
+}
+
+TEST_F(Processes, GetFairTurnsAtAFileThatAllOfThemWriteWithoutEnd) {
   constexpr std::size_t kProcesses = 16;
-  constexpr int kCommits = 150;
   Children children;
   for (std::size_t i = 0; i < kProcesses; ++i) {
     children.start_prepared([this, i]() -> std::function<Children::Result()> {
       const std::shared_ptr<Backend> store = open_store(path_);
       const auto client = std::make_shared<Client>(*store, "shared", i + 1);
-      if (client->put("key" + std::to_string(i), "v").error) return [] { return Children::Result{-1, 0}; };
-      return [store, client, i] {
-        const auto clock = system_clock();
-        Children::Result result;
-        Seq last = 0;
-        Deadline before = clock->steady_now();
-        for (int commit = 0; commit < kCommits; ++commit) {
-          const Group group = client->put("key" + std::to_string(i), "v");
-          if (group.error) return Children::Result{-1, 0};
-          if (last != 0)
-            result.number = std::max(result.number, static_cast<std::int64_t>(group.at.seq - last));
-          last = group.at.seq;
-          const Deadline now = clock->steady_now();
-          result.longest_ms = std::max(result.longest_ms, to_ms(now - before));
-          before = now;
-        }
-        return result;
-      };
+      const std::string key = "key" + std::to_string(i);
+      if (client->put(key, "v").error) return [] { return Children::Result{-1, 0, 0}; };
+      return [store, client, key] { return write_without_end(*client, key); };
     });
   }
-  // How many commits passed between two of one process: a busy machine changes it little, starvation makes it
-  // nearly all that there are.
-  std::int64_t widest_gap = 0;
-  std::int64_t longest_ms = 0;
+  std::int64_t all = 0;
+  std::int64_t least = INT64_MAX;
+  Children::Result most;
   for (const Children::Result& result : children.run()) {
     ASSERT_GT(result.number, 0);
-    widest_gap = std::max(widest_gap, result.number);
-    longest_ms = std::max(longest_ms, result.longest_ms);
+    all += result.number;
+    least = std::min(least, result.number);
+    most.number = std::max(most.number, result.number);
+    most.longest_ms = std::max(most.longest_ms, result.longest_ms);
+    most.widest_gap = std::max(most.widest_gap, result.widest_gap);
   }
-  std::printf("%d commits of each of %zu processes; at most %lld between two of one; longest wait %lld ms\n",
-              kCommits, kProcesses, static_cast<long long>(widest_gap), static_cast<long long>(longest_ms));
-  RecordProperty("longest_wait_ms", std::to_string(longest_ms));
-  constexpr auto kTotal = static_cast<std::int64_t>(kProcesses * kCommits);
-  EXPECT_LE(widest_gap, kTotal * 4 / 5);
+  std::printf(
+      "%zu processes, %lld commits in %lld s: %lld to %lld of each, longest wait %lld ms, in which %lld "
+      "others passed at most\n",
+      kProcesses, static_cast<long long>(all), static_cast<long long>(writing_time().count()),
+      static_cast<long long>(least), static_cast<long long>(most.number),
+      static_cast<long long>(most.longest_ms), static_cast<long long>(most.widest_gap));
+  RecordProperty("longest_wait_ms", std::to_string(most.longest_ms));
+  // In commits, not in milliseconds: a slow disk or a busy machine changes that little. Who has no processor
+  // for a moment does not ask for turns.
+  EXPECT_GE(least * 4, all / static_cast<std::int64_t>(kProcesses) * 3);
+  EXPECT_LE(most.widest_gap, static_cast<std::int64_t>(kProcesses) * 8 + all / 50);
   const auto store = open_store(path_);
-  EXPECT_EQ(Client(*store, "shared").position().seq, static_cast<Seq>(kTotal) + kProcesses);
+  EXPECT_EQ(Client(*store, "shared").position().seq, static_cast<Seq>(all) + kProcesses);
   EXPECT_TRUE(check_store(path_).ok());
 }
 
@@ -191,7 +212,7 @@ TEST_F(Processes, DoNotKeepTheTurnWhenTheyEndWithoutGivingItBack) {
     auto lock = std::make_unique<QueuedFileLock>(path_ + "-writer", system_clock());
     const bool acquired = lock->acquire(Deadline::max());
     [[maybe_unused]] const QueuedFileLock* left_behind = lock.release();
-    return Children::Result{acquired ? 1 : -1, 0};
+    return Children::Result{acquired ? 1 : -1, 0, 0};
   });
   EXPECT_EQ(children.run().at(0).number, 1);
   const auto store = open_store(path_);
@@ -204,16 +225,16 @@ TEST_F(Processes, AreToldWhatToDoAboutAFolderThatTheyCannotWrite) {
   Children children;
   children.start([this] {
     // The administrator may write everywhere.
-    if (geteuid() == 0 && setuid(kNobody) != 0) return Children::Result{-1, 0};
+    if (geteuid() == 0 && setuid(kNobody) != 0) return Children::Result{-1, 0, 0};
     try {
       open_store(path_);
     } catch (const Error& error) {
       const std::string message = error.what();
       const bool advises =
           message.find("write") != std::string::npos && message.find(path_) != std::string::npos;
-      return Children::Result{error.code() == Code::permission_denied && advises ? 1 : 2, 0};
+      return Children::Result{error.code() == Code::permission_denied && advises ? 1 : 2, 0, 0};
     }
-    return Children::Result{3, 0};
+    return Children::Result{3, 0, 0};
   });
   EXPECT_EQ(children.run().at(0).number, 1);
   chmod(folder_.path().c_str(), 0755);
@@ -233,9 +254,9 @@ TEST_F(Processes, SeeEachOthersCommitsWhileTheyWait) {
           const Cursor cursor{"db", at};
           if (at.seq < static_cast<Seq>(2 * round + i)) store->wait({&cursor, 1}, clock->steady_now() + 10s);
         }
-        if (client.put("ball", std::to_string(round)).error) return Children::Result{-1, 0};
+        if (client.put("ball", std::to_string(round)).error) return Children::Result{-1, 0, 0};
       }
-      return Children::Result{1, 0};
+      return Children::Result{1, 0, 0};
     });
   }
   for (const Children::Result& result : children.run()) EXPECT_EQ(result.number, 1);
