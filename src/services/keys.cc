@@ -41,12 +41,13 @@ Bytes escaped_segment(View text) {
 Bytes unescaped_segment(View text) {
   Bytes out;
   for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] != '%') {
+    if (!needs_escape(text[at])) {
       out += text[at];
       continue;
     }
-    const auto byte = at + 2 < text.size() ? byte_of_hex(text[at + 1], text[at + 2]) : std::nullopt;
-    if (!byte) fail_as_unreadable_key();
+    const bool is_escape = text[at] == '%' && at + 2 < text.size();
+    const auto byte = is_escape ? byte_of_hex(text[at + 1], text[at + 2]) : std::nullopt;
+    if (!byte || !needs_escape(*byte)) fail_as_unreadable_key();
     out += *byte;
     at += 2;
   }
@@ -70,7 +71,8 @@ Bytes number_segment(std::uint64_t number) { return hex16(number); }
 std::uint64_t segment_number(View digits) {
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number, 16);
-  if (digits.size() != 16 || error != std::errc{} || end != digits.data() + digits.size())
+  // Upper-case digits would make several keys of one number.
+  if (error != std::errc{} || end != digits.data() + digits.size() || number_segment(number) != digits)
     fail_as_unreadable_key();
   return number;
 }

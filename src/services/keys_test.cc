@@ -25,7 +25,7 @@ TEST(ServiceKeys, every_text_comes_back_from_its_segment) {
 }
 
 TEST(ServiceKeys, a_segment_that_was_never_written_is_corruption) {
-  for (const View text : {"%", "%2", "%2g", "a%", "%2F"})
+  for (const View text : {"%", "%2", "%2g", "a%", "%2F", "%61", "a/b", "a\n", "\x7f"})
     EXPECT_THROW(unescaped_segment(text), Error) << text;
 }
 
@@ -74,7 +74,9 @@ TEST(ServiceKeys, numbers_sort_as_they_are) {
   }
   EXPECT_EQ(number_segment(0xabc), "0000000000000abc");
   EXPECT_EQ(segment_number("0000000000000abc"), 0xabcu);
-  EXPECT_THROW(segment_number("abc"), Error);
+  for (const View text :
+       {"abc", "0000000000000ABC", "0000000000000abg", "00000000000000abc", "-000000000000abc", ""})
+    EXPECT_THROW(segment_number(text), Error) << text;
 }
 
 }  // namespace
