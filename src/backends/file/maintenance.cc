@@ -68,7 +68,7 @@ void copy_file(FileSystem& files, const std::string& from, const std::string& to
   const std::unique_ptr<File> source = files.open(from, FileMode::read);
   if (files.exists(to)) files.remove(to);
   const std::unique_ptr<File> target = files.open(to, FileMode::create);
-  Bytes piece(kPieceBytes, '\0');
+  Bytes piece(static_cast<std::size_t>(std::min<std::uint64_t>(source->size_bytes(), kPieceBytes)), '\0');
   for (std::uint64_t offset = 0;;) {
     const std::size_t got = source->read(offset, piece.data(), piece.size());
     if (got == 0) break;
