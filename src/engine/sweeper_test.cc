@@ -94,6 +94,15 @@ TEST_F(Sweeping, one_process_leads_and_the_other_leaves_it_the_work) {
   EXPECT_EQ(store->sweep().reaped, 1u);
 }
 
+TEST_F(Sweeping, the_lease_is_an_entry_that_expires) {
+  store->sweep();
+  const View key = "!sweeper";
+  const std::optional<Entry> lease =
+      engine->read(*engine->database("!store"), {.gets = {&key, 1}}).gets.front();
+  ASSERT_TRUE(lease);
+  EXPECT_EQ(lease->expires_at_ms, in_ms(kSweeperLeaseMs));
+}
+
 TEST_F(Sweeping, the_lease_is_renewed_while_there_is_work) {
   const auto other = world.open();
   for (int i = 0; i < 10; ++i) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -551,6 +552,93 @@ TEST_F(TransactionTest, AtTheDeadlineTheErrorSaysHowManyAttemptsWereLost) {
         << error.what();
   }
   EXPECT_EQ(runs, 5);
+}
+
+TEST_F(TransactionTest, AfterThreeLossesItHasItsTurnBeforeOthersOfTheProcess) {
+  db.put("a", "0");
+  const auto put_by_another = [this] {
+    handle().transact([](Transaction& t) { t.put("a", t.get("a")->value + "1"); },
+                      in(milliseconds(1'000'000)));
+  };
+  int runs = 0;
+  std::future<void> other;
+  db.transact(
+      [&](Transaction& t) {
+        t.get("a");
+        ++runs;
+        other = std::async(std::launch::async, put_by_another);
+        // Once it is its turn, the other one would never come back before it is over.
+        const auto patience = std::chrono::milliseconds(runs <= 3 ? 60'000 : 50);
+        EXPECT_EQ(other.wait_for(patience) == std::future_status::ready, runs <= 3) << runs;
+        t.put("b", "");
+      },
+      in(milliseconds(1'000'000)));
+  EXPECT_EQ(runs, 4);
+  other.get();
+  EXPECT_EQ(db.get("a")->value, "01111");
+}
+
+/// Where waiting costs nothing: whoever waits finds that his time has come, and it is written down.
+class LeapingClock final : public Clock {
+ public:
+  UnixMs now_ms() override { return manual_.now_ms(); }
+  Deadline steady_now() override { return manual_.steady_now() + leapt_; }
+  std::int64_t boot_time_ms() override { return manual_.boot_time_ms(); }
+  void wait_until(std::condition_variable& /*condition*/, std::unique_lock<std::mutex>& /*lock*/,
+                  Deadline deadline) override {
+    waits.push_back(deadline - steady_now());
+    leapt_ += waits.back();
+  }
+
+  std::vector<Deadline::duration> waits;
+
+ private:
+  ManualClock manual_;
+  Deadline::duration leapt_{};
+};
+
+/// How long a transaction waits that loses so often.
+std::vector<Deadline::duration> waits_after(int losses, std::uint64_t seed) {
+  const auto clock = std::make_shared<LeapingClock>();
+  StoreOptions options;
+  options.environment = {clock, seeded_random(seed), nullptr};
+  options.sweeper = false;
+  auto backend = std::make_unique<ScriptedBackend>(options.environment);
+  ScriptedBackend& elsewhere = *backend;
+  const auto engine = std::make_shared<Engine>(std::move(backend), options);
+  Database db = engine->handle("db");
+  db.put("a", "");
+  int runs = 0;
+  db.transact([&](Transaction& t) {
+    t.get("a");
+    t.put("b", "");
+    if (++runs > losses) return;
+    Group group;
+    group.database = "db";
+    group.session = {1, 1};
+    group.number = static_cast<std::uint64_t>(runs);
+    group.now_ms = clock->now_ms();
+    group.deadline = Deadline::max();
+    group.batches.push_back({{}, {Write::put("a", "")}});
+    elsewhere.inner().commit({&group, 1});
+  });
+  EXPECT_EQ(runs, losses + 1);
+  return clock->waits;
+}
+
+TEST_F(TransactionTest, ManyLossesAreFollowedByWaitsThatGrowAndThatChanceDecides) {
+  constexpr std::size_t kWaits = 16;
+  EXPECT_TRUE(waits_after(8, 1).empty());
+  const auto waits = waits_after(8 + kWaits, 1);
+  ASSERT_EQ(waits.size(), kWaits);
+  Deadline::duration longest = std::chrono::microseconds(200);
+  for (const Deadline::duration wait : waits) {
+    EXPECT_GT(wait, Deadline::duration{});
+    EXPECT_LT(wait, longest);
+    longest = std::min<Deadline::duration>(2 * longest, milliseconds(50));
+  }
+  EXPECT_GT(*std::ranges::max_element(waits), std::chrono::milliseconds(5));
+  EXPECT_NE(waits_after(8 + kWaits, 2), waits);
 }
 
 TEST_F(TransactionTest, ATransactionThatLosesOftenGetsItsTurnAgainstManyShortOnes) {

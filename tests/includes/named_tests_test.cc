@@ -1,5 +1,5 @@
-// docs/services/persist.md says for each documented behaviour which test proves it: here is that the list is
-// complete, and that those tests exist.
+// docs/services/persist.md says for each documented behaviour which test proves it, and docs/contract.md for
+// each sentence of the engine: here is that the lists are complete, and that those tests exist.
 
 #include <gtest/gtest.h>
 
@@ -108,6 +108,52 @@ TEST(NamedTests, CoverEachDocumentedBehaviourOrSayWhyNot) {
   const std::string document = text_of(fs::path(HOLDFAST_SOURCE_DIR) / "docs/services/persist.md");
   const std::vector<std::string> problems = problems_of(rows_of(document), kBehaviours, all_tests());
   EXPECT_TRUE(problems.empty()) << in_lines(problems);
+}
+
+/// The sentences of a section of the contract: "**10.1**".
+Names numbered_in(const std::string& section) {
+  static const std::regex kNumber("\\*\\*([0-9]+\\.[0-9]+[a-z]?)\\*\\*");
+  Names numbers;
+  for (std::sregex_iterator at(section.begin(), section.end(), kNumber), end; at != end; ++at) {
+    numbers.insert((*at)[1].str());
+  }
+  return numbers;
+}
+
+/// What is wrong with a section whose table names the tests of each of its sentences.
+std::vector<std::string> problems_of_section(const std::string& section, const Names& tests) {
+  std::vector<std::string> problems;
+  Names missing = numbered_in(section);
+  for (const Row& row : rows_of(section)) {
+    if (row.behaviour == "sentence") continue;
+    missing.erase(row.behaviour);
+    if (!numbered_in(section).contains(row.behaviour)) problems.push_back("no sentence " + row.behaviour);
+    if (row.tests.empty()) problems.push_back("no test: " + row.here);
+    for (const std::string& test : row.tests) {
+      if (!tests.contains(test)) problems.push_back("there is no test " + test);
+    }
+  }
+  for (const std::string& number : missing) problems.push_back("no test of sentence " + number);
+  return problems;
+}
+
+TEST(NamedTests, ProveEachSentenceOfTheEngine) {
+  const std::string contract = text_of(fs::path(HOLDFAST_SOURCE_DIR) / "docs/contract.md");
+  const std::size_t begin = contract.find("\n## 10 The engine\n");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string section = contract.substr(begin, contract.find("\n## ", begin + 1) - begin);
+  ASSERT_FALSE(numbered_in(section).empty());
+  const std::vector<std::string> problems = problems_of_section(section, all_tests());
+  EXPECT_TRUE(problems.empty()) << in_lines(problems);
+}
+
+TEST(NamedTestsRule, FindsASentenceWithoutATest) {
+  const std::string section =
+      "**10.1** One. **10.2** Two.\n\n| sentence | says | tests |\n|---|---|---|\n"
+      "| 10.1 | one | `A.b`, `A.c` |\n| 10.1 | more | |\n| 10.7 | seven | `A.b` |\n";
+  EXPECT_EQ(problems_of_section(section, {"A.b"}),
+            (std::vector<std::string>{"there is no test A.c", "no test: more", "no sentence 10.7",
+                                      "no test of sentence 10.2"}));
 }
 
 TEST(NamedTestsRule, FindsTestsOfEveryKind) {
