@@ -2,6 +2,8 @@
 // HOLDFAST_SEED=n replays one program; HOLDFAST_PROGRAMS=n runs that many.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "differential/model_backend.h"
 #include "differential/program.h"
 #include "support/settings.h"
@@ -50,6 +52,18 @@ TEST_P(Differential, random_programs_give_the_answers_of_the_model) {
     FAIL() << "seed " << seed << " (replay with HOLDFAST_SEED=" << seed << "), shrunk to:\n"
            << difference(shrink(program, differs), GetParam());
   }
+}
+
+TEST(Shrinking, leaves_the_steps_without_which_a_program_does_not_fail) {
+  const std::vector<Step> program = random_program(1, kSteps);
+  const auto drops = [](const std::vector<Step>& steps) {
+    return std::ranges::count(steps, Step::Kind::drop, &Step::kind);
+  };
+  ASSERT_GT(drops(program), 2);
+  const std::vector<Step> shrunk =
+      shrink(program, [&](const std::vector<Step>& shorter) { return drops(shorter) >= 2; });
+  EXPECT_EQ(shrunk.size(), 2u);
+  EXPECT_EQ(drops(shrunk), 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, Differential, testing::ValuesIn(testing_support::targets()),
