@@ -38,8 +38,11 @@ void ChangeLog::append(Seq seq, View key) {
   ++chunk.rows;
 }
 
-void ChangeLog::trim(Seq floor) {
-  chunks_.erase(chunks_.begin(), chunks_.begin() + static_cast<std::ptrdiff_t>(first_chunk_after(floor)));
+bool ChangeLog::trim(Seq floor, std::size_t most_chunks) {
+  const std::size_t superfluous = first_chunk_after(floor);
+  const std::size_t freed = std::min(superfluous, most_chunks);
+  chunks_.erase(chunks_.begin(), chunks_.begin() + static_cast<std::ptrdiff_t>(freed));
+  return freed < superfluous;
 }
 
 ChangeLog::Snapshot ChangeLog::snapshot() const {

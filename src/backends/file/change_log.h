@@ -28,9 +28,9 @@ class ChangeLog {
   Seq last() const { return chunks_.empty() ? 0 : chunks_.back()->last; }
   /// `seq` is not below last().
   void append(Seq seq, View key);
-  /// Frees rows with seq <= floor, as far as whole chunks go; rows that stay are hidden by the caller's
-  /// floor.
-  void trim(Seq floor);
+  /// Frees rows with seq <= floor, as far as whole chunks go and `most_chunks` of them (up to 64 KiB each);
+  /// rows that stay are hidden by the caller's floor. Whether further chunks are to go.
+  bool trim(Seq floor, std::size_t most_chunks);
   void clear() { chunks_.clear(); }
   /// The rows as they are now. Cost: a copy of the newest chunk.
   Snapshot snapshot() const;

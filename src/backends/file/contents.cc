@@ -108,6 +108,7 @@ std::shared_ptr<Database> Contents::load(View name) { return find_or_create(name
 void Contents::finish_loading() {
   for (const std::shared_ptr<Database>& database : databases()) {
     if (database->head().exists()) {
+      while (database->trim_log(database->head().floor)) continue;
       note_expiry(*database);
     } else {
       remove(*database);

@@ -73,7 +73,7 @@ void Database::forget_expiry(View key) {
 
 void Database::set_head(const Head& head, std::uint64_t sequence) {
   head_ = head;
-  log_.trim(head_.floor);
+  trim_log(head_.floor);
   applied_ = sequence;
 }
 

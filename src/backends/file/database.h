@@ -60,11 +60,13 @@ class Database {
   /// Applies a group item whose name is already read. Throws corruption if the item does not fit the head or
   /// is malformed.
   void apply_group(Decoder& decoder, const ValuePlace& place, std::uint64_t sequence);
+  /// Of a log that the head makes superfluous one step is freed; trim_log() does the rest.
   void set_head(const Head& head, std::uint64_t sequence);
   /// Makes it a database that was never written.
   void drop(std::uint64_t sequence);
-  /// Frees log rows at or below `floor`.
-  void trim_log(Seq floor) { log_.trim(floor); }
+  /// Frees some of the log rows at or below `floor`, in a time that does not depend on how many there are.
+  /// Whether there are more.
+  bool trim_log(Seq floor) { return log_.trim(floor, kTrimmedChunks); }
 
   // For loading a checkpoint, whose entries come in key order.
   void load_entry(View key, const Stored& stored);
@@ -79,6 +81,8 @@ class Database {
   std::optional<UnixMs> noted_due_ms;
 
  private:
+  static constexpr std::size_t kTrimmedChunks = 16;
+
   std::optional<Stored> find_live(View key, UnixMs time_ms) const;
   bool is_unchanged(const Check& check, UnixMs time_ms) const;
   holdfast::Page scan(const Scan& scan, UnixMs time_ms, AnswerBudget& budget,

@@ -68,8 +68,8 @@ class FileDeadlines : public StoreFixture {
   const Group& hanging() const { return hanging_; }
 
  private:
-  std::shared_ptr<HangingFileSystem> disk_{std::make_shared<HangingFileSystem>(
-      std::shared_ptr<FileSystem>(std::shared_ptr<void>(), &files()))};
+  std::shared_ptr<HangingFileSystem> disk_{
+      std::make_shared<HangingFileSystem>(std::shared_ptr<FileSystem>(std::shared_ptr<void>(), &files()))};
   Group hanging_;
   std::thread other_;
   /// Whether the call that is made is what the disk hangs in.

@@ -183,7 +183,7 @@ void Lane::compact_in_turn(View name, Seq before) {
   Head head = head_of(name);
   const Seq floor = raised_floor(head, before);
   if (!head.exists() || floor == head.floor) return;
-  if (canary(16, 'f')) contents_.find_as_writer(name)->trim_log(floor);
+  while (canary(16, 'f') && contents_.find_as_writer(name)->trim_log(floor)) continue;
   if (!canary(16, 'f')) head.floor = floor;
   end_doubt();
   begin_record();

@@ -36,6 +36,8 @@ struct LaneRequests {
   std::function<void(std::size_t lane)> checkpoint;
   /// Something can be seen that could not be seen before.
   std::function<void()> changed;
+  /// Called between two steps of a compaction, with nothing held: for tests.
+  std::function<void()> between_steps = [] {};
 };
 
 class Lane {
@@ -89,6 +91,8 @@ class Lane {
 
   bool commit_in_turn(std::span<Group> groups);
   void compact_in_turn(View database, Seq before);
+  /// Whether more is to be freed.
+  bool free_log_rows(View database);
   bool fence_in_turn(View database, const Fence& expected, const Fence& next);
   bool drop_in_turn(View database, std::uint64_t history);
   void judge(Group& group);

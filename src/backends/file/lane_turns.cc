@@ -122,6 +122,20 @@ void Lane::by_deputy(std::function<void()> task, Deadline deadline) {
 
 void Lane::compact(View name, Seq before, Deadline deadline) {
   by_deputy([this, name = Bytes(name), before] { compact_in_turn(name, before); }, deadline);
+  // Nobody sees the rows any more. Those that are left at the deadline are freed by the next compaction.
+  while (turn_.try_lock_until(given(deadline))) {
+    std::unique_lock turn(turn_, std::adopt_lock);
+    if (!free_log_rows(name)) return;
+    turn.unlock();
+    requests_.between_steps();
+  }
+}
+
+bool Lane::free_log_rows(View name) {
+  Database* const database = contents_.find_as_writer(name);
+  if (database == nullptr) return false;
+  const std::unique_lock lock(database->lock);
+  return database->trim_log(database->head().floor);
 }
 
 bool Lane::fence(View name, const Fence& expected, const Fence& next, Deadline deadline) {
