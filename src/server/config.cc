@@ -71,6 +71,9 @@ std::vector<Setting> make_settings() {
           "prune_interval_ms", 0, 24 * kHourMs, [](auto& c) -> auto& { return c.prune_interval; },
           "how often event streams are pruned by their retention; 0: never"),
       number(
+          "schedule_interval_ms", 0, kHourMs, [](auto& c) -> auto& { return c.schedule_interval; },
+          "how often the schedules of all databases are looked at, so how late a job may be sent; 0: never"),
+      number(
           "size_interval_ms", 0, 24 * kHourMs, [](auto& c) -> auto& { return c.size_interval; },
           "how often what has changed is counted for the sizes in /metrics; 0: never"),
       number(

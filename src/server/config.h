@@ -28,8 +28,9 @@ struct ServerConfig {
   std::string log_level = "info";
   std::string log_file;
   std::chrono::milliseconds drain_timeout{10'000};
-  std::chrono::milliseconds prune_interval{60'000};  ///< 0: never
-  std::chrono::milliseconds size_interval{60'000};   ///< 0: never
+  std::chrono::milliseconds prune_interval{60'000};    ///< 0: never
+  std::chrono::milliseconds schedule_interval{1'000};  ///< 0: never
+  std::chrono::milliseconds size_interval{60'000};     ///< 0: never
   std::size_t io_threads = 2;
   std::size_t worker_threads = 64;
   HttpLimits limits;

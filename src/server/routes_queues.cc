@@ -45,6 +45,36 @@ std::vector<std::pair<std::string, Json>> common_job_members() {
           {"tenant", text_schema()}};
 }
 
+std::string text_or_nothing(const Fields& fields, const char* field) {
+  return fields.has(field) ? fields.text(field) : std::string();
+}
+
+SendOptions send_options_of(const Fields& fields) {
+  SendOptions options;
+  options.kind = text_or_nothing(fields, "kind");
+  if (fields.has("priority")) {
+    options.priority = static_cast<int>(std::min<std::uint64_t>(fields.number("priority"), 1'000));
+  }
+  options.ordering_key = text_or_nothing(fields, "ordering_key");
+  options.unique_key = text_or_nothing(fields, "unique_key");
+  options.unique_for = milliseconds_of(fields, "unique_for_ms");
+  options.unique_after_completion = milliseconds_of(fields, "unique_after_completion_ms");
+  options.unique_after_death = milliseconds_of(fields, "unique_after_death_ms");
+  options.tenant = text_or_nothing(fields, "tenant");
+  return options;
+}
+
+std::vector<std::pair<std::string, Json>> send_option_members() {
+  return {{"kind", text_schema()},
+          {"priority", integer_schema()},
+          {"ordering_key", text_schema()},
+          {"unique_key", text_schema()},
+          {"unique_for_ms", integer_schema(1)},
+          {"unique_after_completion_ms", integer_schema()},
+          {"unique_after_death_ms", integer_schema()},
+          {"tenant", text_schema()}};
+}
+
 namespace {
 
 /// Longer than a proxy on the way is likely to wait.
@@ -63,24 +93,10 @@ const std::initializer_list<const char*> kJobFields = {"value",
                                                        "unique_after_death_ms",
                                                        "tenant"};
 
-std::string text_or_nothing(const Fields& fields, const char* field) {
-  return fields.has(field) ? fields.text(field) : std::string();
-}
-
-SendOptions send_options_of(const Fields& fields) {
-  SendOptions options;
-  options.kind = text_or_nothing(fields, "kind");
+SendOptions timed_send_options_of(const Fields& fields) {
+  SendOptions options = send_options_of(fields);
   options.delay = milliseconds_of(fields, "delay_ms");
   options.run_at_ms = fields.optional_signed_number("run_at_ms");
-  if (fields.has("priority")) {
-    options.priority = static_cast<int>(std::min<std::uint64_t>(fields.number("priority"), 1'000));
-  }
-  options.ordering_key = text_or_nothing(fields, "ordering_key");
-  options.unique_key = text_or_nothing(fields, "unique_key");
-  options.unique_for = milliseconds_of(fields, "unique_for_ms");
-  options.unique_after_completion = milliseconds_of(fields, "unique_after_completion_ms");
-  options.unique_after_death = milliseconds_of(fields, "unique_after_death_ms");
-  options.tenant = text_or_nothing(fields, "tenant");
   return options;
 }
 
@@ -94,14 +110,14 @@ Response send_job(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body, "the body", kJobFields);
   const Payload payload = payload_of_members(call.request->body, "the body");
-  return json_response(json_of(queue_of(call).send(payload, send_options_of(fields))));
+  return json_response(json_of(queue_of(call).send(payload, timed_send_options_of(fields))));
 }
 
 Response send_jobs(Call& call) {
   std::vector<NewJob> jobs;
   read_payloads_of_body(call, "jobs", limits::kQueueBatch, kJobFields,
                         [&](const Fields& fields, Payload payload) {
-                          jobs.push_back({std::move(payload), send_options_of(fields)});
+                          jobs.push_back({std::move(payload), timed_send_options_of(fields)});
                         });
   Json sent = Json::array();
   for (const Sent& each : queue_of(call).send_many(jobs)) sent.push_back(json_of(each));
@@ -229,19 +245,9 @@ Response release(Call& call) {
 
 Json job_schema() {
   auto members = payload_members();
-  for (auto& member :
-       std::vector<std::pair<std::string, Json>>{{"kind", text_schema()},
-                                                 {"delay_ms", integer_schema()},
-                                                 {"run_at_ms", integer_schema(INT64_MIN)},
-                                                 {"priority", integer_schema()},
-                                                 {"ordering_key", text_schema()},
-                                                 {"unique_key", text_schema()},
-                                                 {"unique_for_ms", integer_schema(1)},
-                                                 {"unique_after_completion_ms", integer_schema()},
-                                                 {"unique_after_death_ms", integer_schema()},
-                                                 {"tenant", text_schema()}}) {
-    members.push_back(std::move(member));
-  }
+  members.emplace_back("delay_ms", integer_schema());
+  members.emplace_back("run_at_ms", integer_schema(INT64_MIN));
+  for (auto& member : send_option_members()) members.push_back(std::move(member));
   return object_schema(members, {});
 }
 

@@ -6,6 +6,7 @@
 #include "environment/read_file.h"
 #include "holdfast/event_pruner.h"
 #include "holdfast/open.h"
+#include "holdfast/schedules.h"
 #include "open/registry.h"
 #include "server/json.h"
 #include "server/router.h"
@@ -94,6 +95,7 @@ struct Server::Impl {
     http = std::make_unique<HttpServer>(options, router, environment);
     state->http = &http->counters();
     if (config.prune_interval.count() > 0) pruner.emplace(state->store, pruner_options(config, log));
+    if (config.schedule_interval.count() > 0) scheduler.emplace(state->store, scheduler_options(config, log));
     index_rounds.emplace(state->store, index_rounds_options(log));
   }
 
@@ -130,6 +132,16 @@ struct Server::Impl {
     return options;
   }
 
+  ScheduleRunnerOptions scheduler_options(const ServerConfig& config, RequestLog* log) const {
+    ScheduleRunnerOptions options;
+    options.interval = config.schedule_interval;
+    options.clock = environment.clock;
+    options.on_error = [log](const Bytes& database, const std::exception& error) {
+      warn(log, "schedules could not all be run", database, error);
+    };
+    return options;
+  }
+
   std::unique_ptr<ServerState> make_state(Tokens tokens, OpenStore opened) const {
     auto made = std::make_unique<ServerState>();
     made->store = std::move(opened.store);
@@ -148,6 +160,7 @@ struct Server::Impl {
   std::optional<StoreSizes> sizes;
   std::unique_ptr<HttpServer> http;
   std::optional<EventPruner> pruner;
+  std::optional<ScheduleRunner> scheduler;
   std::optional<StoreRounds> index_rounds;
 };
 
