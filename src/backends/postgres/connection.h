@@ -73,6 +73,8 @@ class Connection {
   bool is_sent() const { return is_sent_; }
   /// Whether it can be used again, as far as is known.
   bool is_idle() const;
+  /// Whether the server holds so many plans for it that a new connection is better.
+  bool is_laden() const { return prepared_.size() > kMostStatements; }
   /// Whether the server has closed the connection meanwhile, as far as can be seen from here.
   bool looks_dead();
   Deadline made_at() const { return made_at_; }
@@ -82,6 +84,10 @@ class Connection {
   int socket() const { return PQsocket(connection_.get()); }
 
  private:
+  /// A store in one schema has some 30. With a schema for each database there is no end of them, and what the
+  /// server's process keeps of a schema, over a megabyte, is freed with the connection only.
+  static constexpr std::size_t kMostStatements = 64;
+
   struct Finish {
     void operator()(PGconn* connection) const { PQfinish(connection); }
   };

@@ -1,5 +1,4 @@
 // Servers that are restarted, killed and promoted under load; connections that are cut.
-#include <filesystem>
 #include <thread>
 
 #include "backends/postgres/schema.h"
@@ -10,6 +9,8 @@
 #include "layers/test_client.h"
 #include "tests/support/appenders.h"
 #include "tests/support/code_of.h"
+#include "tests/support/leaks.h"
+#include "tests/support/restarts.h"
 #include "tests/support/settings.h"
 
 namespace holdfast::postgres {
@@ -20,6 +21,8 @@ using testing_support::Appended;
 using testing_support::Appenders;
 using testing_support::code_of;
 using testing_support::expect_exactly_once;
+using testing_support::expect_no_leak;
+using testing_support::expect_recorded_answer;
 using testing_support::patiently;
 
 TestClient client_of(Backend& backend, std::uint64_t session = 1) {
@@ -84,16 +87,10 @@ TEST(PostgresFaults, a_retry_after_a_restart_is_answered_with_what_was_recorded)
   TestCluster server;
   const auto backend = open_backend(server.url());
   TestClient client = client_of(*backend);
-  const Group sent = client.put("key", "1");
-  server.kill();
-  server.start();
-  const Group again = patiently([&] {
-    Group group = retried(*backend, sent);
-    if (group.error) throw Error(*group.error);
-    return group;
+  expect_recorded_answer(*backend, client, [&] {
+    server.kill();
+    server.start();
   });
-  EXPECT_EQ(again.outcomes, sent.outcomes);
-  EXPECT_EQ(client.position().seq, 1u);
 }
 
 TEST(PostgresFaults, a_commit_that_waits_beyond_its_deadline_has_an_unknown_outcome_that_a_retry_resolves) {
@@ -374,18 +371,11 @@ TEST(PostgresFaults, reconnects_leave_nothing_behind) {
   TestClient client = client_of(*backend);
   client.put("key", "1");
   const Sql sql;
-  const auto descriptors = [] {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
-                         std::filesystem::directory_iterator{});
-  };
   const std::string ours = " FROM pg_stat_activity WHERE application_name = '" + name + "'";
-  const auto before = descriptors();
-  const std::uint64_t rounds = testing_support::setting("HOLDFAST_RECONNECTS", 200);
-  for (std::uint64_t round = 0; round < rounds; ++round) {
+  expect_no_leak(testing_support::setting("HOLDFAST_RECONNECTS", 500), [&] {
     sql("SELECT pg_terminate_backend(pid)" + ours);
     ASSERT_EQ(client.value("key"), "1");
-  }
-  EXPECT_LE(descriptors(), before + 1);
+  });
   eventually([&] { return std::stoi(sql("SELECT count(*)" + ours).front()) <= 3; });
 }
 

@@ -50,7 +50,7 @@ Pool::Lease Pool::take(Deadline deadline) {
 
 void Pool::put_back(std::unique_ptr<Connection> connection) {
   // take() looks whether the server has closed it.
-  if (!connection->is_idle()) connection.reset();
+  if (!connection->is_idle() || connection->is_laden()) connection.reset();
   const std::lock_guard lock(mutex_);
   --out_;
   if (connection) idle_.push_back({std::move(connection), clock_->steady_now()});

@@ -5,12 +5,14 @@
 #include <set>
 #include <thread>
 
+#include "backends/redis/key_names.h"
 #include "backends/redis/test_cluster.h"
 #include "holdfast/open.h"
 #include "holdfast/store.h"
 #include "layers/test_client.h"
 #include "tests/support/appenders.h"
 #include "tests/support/code_of.h"
+#include "tests/support/restarts.h"
 
 namespace holdfast::redis {
 namespace {
@@ -19,6 +21,7 @@ using std::chrono::milliseconds;
 using testing_support::Appended;
 using testing_support::Appenders;
 using testing_support::code_of;
+using testing_support::expect_another_history;
 using testing_support::expect_exactly_once;
 using testing_support::patiently;
 
@@ -147,6 +150,92 @@ TEST_F(RedisCluster, FollowsASlotThatMovesUnderLoad) {
   expect_exactly_once(*store, appended);
 }
 
+/// Half of a slot has moved: head and entries of a database are on another node than the rest of its keys.
+class RedisHalfMovedSlot : public RedisCluster {
+ protected:
+  RedisHalfMovedSlot() {
+    client_.put("key", "1");
+    before_ = client_.position();
+    from_ = cluster().master_of("db");
+    to_ = (from_ + 1) % TestCluster::kMasters;
+    asked_before_ = count(to_, "cmdstat_asking:calls=");
+    group_ = client_.group({{{}, {Write::put("key", "2")}}});
+    cluster().begin_move("db", from_, to_);
+    const DatabaseKeys keys = KeyNames(prefix_).of("db");
+    cluster().move_key(keys.keys[0], from_, to_);
+    cluster().move_key(keys.keys[1], from_, to_);
+  }
+  ~RedisHalfMovedSlot() override {
+    if (!has_ended_) end_move();
+  }
+  void end_move() {
+    has_ended_ = true;
+    cluster().end_move("db", from_, to_);
+  }
+  /// What a node has counted, by a field of INFO.
+  std::uint64_t count(std::size_t node, const std::string& field) {
+    const std::string info = cluster().node(node).answer({"INFO", "everything"});
+    const std::size_t at = info.find(field);
+    return at == std::string::npos ? 0 : std::stoull(info.substr(at + field.size()));
+  }
+  std::uint64_t asked() { return count(to_, "cmdstat_asking:calls=") - asked_before_; }
+
+  const std::string prefix_ = "half" + std::to_string(made_++) + ":";
+  const std::unique_ptr<Backend> backend_ = open_backend(cluster().url("prefix=" + prefix_));
+  TestClient client_{*backend_, Environment{}.completed(), "db"};
+  Group group_;
+  Position before_;
+  std::size_t from_ = 0, to_ = 0;
+
+ private:
+  static inline int made_ = 0;
+  std::uint64_t asked_before_ = 0;
+  bool has_ended_ = false;
+};
+
+TEST_F(RedisHalfMovedSlot, IsAskedForWhatHasMovedAlready) {
+  EXPECT_EQ(client_.value("key"), "1");
+  const std::uint64_t first = asked();
+  EXPECT_GT(first, 0u);
+  EXPECT_EQ(client_.value("key"), "1");
+  EXPECT_GT(asked(), first)
+      << "the map has not changed: the node that gives the slot away is still asked first";
+}
+
+TEST_F(RedisHalfMovedSlot, WakesWhoWaitsSinceItsHeadIsOnAnotherNode) {
+  const Cursor cursor{"db", before_};
+  client_.value("key");
+  EXPECT_EQ(backend_->wait({&cursor, 1}, client_.soon()), std::vector<std::size_t>{0});
+  EXPECT_GT(asked(), 0u);
+}
+
+TEST_F(RedisHalfMovedSlot, TakesACommitWhenTheRestHasMoved) {
+  // Whatever its history: that changes with the move.
+  group_.history = 0;
+  const std::uint64_t refused = count(from_, "errorstat_TRYAGAIN:count=");
+  std::thread committer([&] {
+    patiently([&] {
+      group_.error.reset();
+      group_.outcomes.clear();
+      backend_->commit({&group_, 1});
+      if (group_.error) throw Error(*group_.error);
+      return 0;
+    });
+  });
+  while (count(from_, "errorstat_TRYAGAIN:count=") == refused) std::this_thread::sleep_for(milliseconds(1));
+  end_move();
+  committer.join();
+  ASSERT_EQ(group_.outcomes.size(), 1u);
+  EXPECT_EQ(group_.outcomes[0].seq, before_.seq + 1);
+  EXPECT_EQ(client_.value("key"), "2");
+  EXPECT_EQ(client_.position().seq, before_.seq + 1) << "once";
+}
+
+TEST_F(RedisHalfMovedSlot, RefusesAGroupThatComesLater) {
+  end_move();
+  expect_another_history(*backend_, client_, before_, group_);
+}
+
 TEST_F(RedisCluster, WakesAWaiterWhoseSlotHasMoved) {
   const auto backend = open_backend(cluster().url("prefix=moved:"));
   TestClient client = client_of(*backend, "waited");
@@ -203,12 +292,7 @@ TEST(RedisClusterFaults, AFailoverChangesTheHistory) {
   Group old = client.group({{{}, {Write::put("key", "2")}}});
   cluster.node(cluster.master_of("db")).kill();
   static_cast<void>(cluster.master_of("db"));
-  const Position after = patiently([&] { return client.position(); });
-  EXPECT_NE(after.history, cursor.at.history);
-  backend->commit({&old, 1});
-  ASSERT_TRUE(old.error.has_value());
-  EXPECT_EQ(old.error->code(), Code::history_changed);
-  EXPECT_EQ(code_of([&] { backend->changes("db", {.since = cursor.at}); }), Code::history_changed);
+  expect_another_history(*backend, client, cursor.at, old);
   EXPECT_EQ(backend->wait({&cursor, 1}, client.soon()), (std::vector<std::size_t>{0}));
 }
 

@@ -156,20 +156,33 @@ std::size_t TestCluster::master_of(const std::string& database) {
   return found;
 }
 
-void TestCluster::move_slot(const std::string& database, std::size_t from, std::size_t to,
-                            std::chrono::milliseconds pause) {
+void TestCluster::begin_move(const std::string& database, std::size_t from, std::size_t to) {
   const std::string slot = slot_of(database);
   demand_ok(node(to), {"CLUSTER", "SETSLOT", slot, "IMPORTING", id(from)});
   demand_ok(node(from), {"CLUSTER", "SETSLOT", slot, "MIGRATING", id(to)});
+}
+
+void TestCluster::move_key(const std::string& key, std::size_t from, std::size_t to) {
+  demand_ok(node(from), {"MIGRATE", "127.0.0.1", ports_[to], key, "0", "10000"});
+}
+
+void TestCluster::end_move(const std::string& database, std::size_t from, std::size_t to,
+                           std::chrono::milliseconds pause) {
+  const std::string slot = slot_of(database);
   while (true) {
     const Reply keys = node(from).command({"CLUSTER", "GETKEYSINSLOT", slot, "1"});
     if (keys->elements == 0) break;
-    const std::string key(text_of(*elements_of(*keys, 1)[0]));
-    demand_ok(node(from), {"MIGRATE", "127.0.0.1", ports_[to], key, "0", "10000"});
+    move_key(std::string(text_of(*elements_of(*keys, 1)[0])), from, to);
     std::this_thread::sleep_for(pause);
   }
   demand_ok(node(to), {"CLUSTER", "SETSLOT", slot, "NODE", id(to)});
   demand_ok(node(from), {"CLUSTER", "SETSLOT", slot, "NODE", id(to)});
+}
+
+void TestCluster::move_slot(const std::string& database, std::size_t from, std::size_t to,
+                            std::chrono::milliseconds pause) {
+  begin_move(database, from, to);
+  end_move(database, from, to, pause);
 }
 
 }  // namespace holdfast::redis

@@ -31,6 +31,12 @@ class TestCluster {
   bool is_master(std::size_t index);
   /// Waits until every running node says that the cluster serves all slots.
   void wait_until_whole();
+  /// The slot of a database begins to move: it is still `from` that has it, but keys may be on both sides.
+  void begin_move(const std::string& database, std::size_t from, std::size_t to);
+  void move_key(const std::string& key, std::size_t from, std::size_t to);
+  /// Moves all keys that are left, and then the slot, `pause` between the steps.
+  void end_move(const std::string& database, std::size_t from, std::size_t to,
+                std::chrono::milliseconds pause = {});
   /// Moves the slot of a database with all of its keys, `pause` between the steps.
   void move_slot(const std::string& database, std::size_t from, std::size_t to,
                  std::chrono::milliseconds pause = {});
