@@ -6,6 +6,7 @@
 
 #include "differential/model_backend.h"
 #include "differential/program.h"
+#include "holdfast/config.h"
 #include "support/settings.h"
 #include "support/targets.h"
 
@@ -14,9 +15,17 @@ namespace {
 
 constexpr std::size_t kSteps = 300;
 
-std::vector<std::string> transcript(const std::vector<Step>& program, const testing_support::Target& target) {
+using testing_support::Target;
+
+/// A kind of store, opened in an empty folder.
+struct Opened {
+  std::string name;
+  std::function<std::unique_ptr<Backend>(const std::string& folder)> open;
+};
+
+std::vector<std::string> transcript(const std::vector<Step>& program, const Opened& store) {
   const testing_support::TemporaryFolder folder;
-  const std::unique_ptr<Backend> backend = target.open(folder.path(), Environment{}.completed());
+  const std::unique_ptr<Backend> backend = store.open(folder.path());
   return run(program, *backend);
 }
 
@@ -24,34 +33,51 @@ std::vector<std::string> model_transcript(const std::vector<Step>& program) {
   return run(program, *model_backend(Environment{}));
 }
 
-std::string difference(const std::vector<Step>& program, const testing_support::Target& target) {
+std::string difference(const std::vector<Step>& program, const Opened& store) {
   const std::vector<std::string> expected = model_transcript(program);
-  const std::vector<std::string> actual = transcript(program, target);
+  const std::vector<std::string> actual = transcript(program, store);
   std::string out;
   for (std::size_t i = 0; i < program.size(); ++i) {
     out += "  " + describe(program[i]) + "\n";
     if (expected[i] != actual[i]) {
-      return out + "    model: " + expected[i] + "\n    " + target.name + ": " + actual[i] + "\n";
+      return out + "    model: " + expected[i] + "\n    " + store.name + ": " + actual[i] + "\n";
     }
   }
   return {};
 }
 
-class Differential : public testing::TestWithParam<testing_support::Target> {};
-
-TEST_P(Differential, random_programs_give_the_answers_of_the_model) {
-  const std::uint64_t programs = testing_support::setting("HOLDFAST_PROGRAMS", GetParam().cheap ? 300 : 30);
+void expect_the_answers_of_the_model(const Opened& store, std::uint64_t programs) {
   const std::uint64_t first = testing_support::setting("HOLDFAST_SEED", 1);
-  const std::uint64_t count = testing_support::setting("HOLDFAST_SEED") ? 1 : programs;
+  const std::uint64_t count =
+      testing_support::setting("HOLDFAST_SEED") ? 1 : testing_support::setting("HOLDFAST_PROGRAMS", programs);
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const std::vector<Step> program = random_program(seed, kSteps);
-    if (difference(program, GetParam()).empty()) continue;
+    if (difference(program, store).empty()) continue;
     const auto differs = [&](const std::vector<Step>& shorter) {
-      return !difference(shorter, GetParam()).empty();
+      return !difference(shorter, store).empty();
     };
     FAIL() << "seed " << seed << " (replay with HOLDFAST_SEED=" << seed << "), shrunk to:\n"
-           << difference(shrink(program, differs), GetParam());
+           << difference(shrink(program, differs), store);
   }
+}
+
+class Differential : public testing::TestWithParam<Target> {};
+
+TEST_P(Differential, random_programs_give_the_answers_of_the_model) {
+  const Target& target = GetParam();
+  const auto open = [&](const std::string& folder) { return target.open(folder, Environment{}.completed()); };
+  expect_the_answers_of_the_model({target.name, open}, target.cheap ? 300 : 30);
+}
+
+TEST(DifferentialBindings, databases_in_stores_of_three_kinds_give_the_answers_of_the_model) {
+  const auto open = [](const std::string& folder) {
+    Config config;
+    config.store = "memory:";
+    config.databases = {{kDatabases[1], "sqlite:" + folder + "/one.db"},
+                        {kDatabases[2], "file:" + folder + "/two"}};
+    return open_backend(config, Environment{}.completed());
+  };
+  expect_the_answers_of_the_model({"bound", open}, 30);
 }
 
 TEST(Shrinking, leaves_the_steps_without_which_a_program_does_not_fail) {

@@ -12,7 +12,6 @@ namespace {
 
 using Kind = Step::Kind;
 constexpr std::uint64_t kToken = 7;
-constexpr std::array<const char*, 3> kDatabases = {"alpha", "beta/1", "\xC3\xA9 % {x}"};
 constexpr UnixMs kStartMs = 1'700'000'000'000;
 
 class Generator {

@@ -2,6 +2,7 @@
 // transcript of every answer, and shrunk to the fewest steps that still make two backends differ.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,6 +13,9 @@
 #include "holdfast/environment.h"
 
 namespace holdfast::differential {
+
+/// The databases of every program.
+inline constexpr std::array kDatabases = {"alpha", "beta/1", "\xC3\xA9 % {x}"};
 
 /// One call. Positions, versions and histories are written as references into what the run has seen so far,
 /// so that a step means the same on every backend although each draws its own histories.
