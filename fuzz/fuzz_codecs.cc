@@ -12,6 +12,7 @@
 #include "engine/log_samples.h"
 #include "holdfast/error.h"
 #include "services/index_value.h"
+#include "services/json_text.h"
 #include "services/keys.h"
 
 namespace {
@@ -80,7 +81,13 @@ void numbers(View input) {
 }
 
 void index_values(View input) {
-  const std::optional<Bytes> value = index_value(input);
+  Bytes json;
+  try {
+    json = minified_json(input);
+  } catch (const Error&) {
+    return;  // what is stored was looked through
+  }
+  const std::optional<Bytes> value = index_value(json);
   if (!value) return;
   const Bytes segment = index_segment(*value);
   require(index_segment_size(segment + "rest") == segment.size());
