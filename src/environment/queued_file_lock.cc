@@ -42,6 +42,9 @@ int change_lock(int descriptor, ByteRange bytes, short type, int command) {
 
 int unlock(int descriptor, ByteRange bytes) { return change_lock(descriptor, bytes, F_UNLCK, F_OFD_SETLK); }
 
+/// Takes the turn though others may wait for it.
+int try_turn_again(int descriptor) { return change_lock(descriptor, kTurn, F_WRLCK, F_OFD_SETLK); }
+
 /// Takes the turn if nobody has it or waits for it.
 int try_turn(int descriptor) {
   const int error = change_lock(descriptor, kBoth, F_WRLCK, F_OFD_SETLK);
@@ -79,6 +82,7 @@ struct QueuedFileLock::Shared {
   bool granted = false;  ///< the thread has it, for who wanted it
   bool closing = false;
   int error = 0;
+  Deadline slice_end{};
 
   static void run(const std::shared_ptr<Shared>& self) {
     std::unique_lock lock(self->mutex);
@@ -128,8 +132,13 @@ bool QueuedFileLock::acquire(Deadline deadline) {
   // While the thread waits for an earlier call that gave up, the lock must come from it: the descriptor is
   // one, and it would release what we took.
   if (!shared_->asked) {
-    const int error = try_turn(shared_->descriptor);
-    if (error == 0) return true;
+    const Deadline now = shared_->clock->steady_now();
+    const bool is_in_slice = now < shared_->slice_end;
+    const int error = is_in_slice ? try_turn_again(shared_->descriptor) : try_turn(shared_->descriptor);
+    if (error == 0) {
+      if (!is_in_slice) shared_->slice_end = now + kSlice;
+      return true;
+    }
     if (error != EAGAIN && error != EACCES) throw posix_error(error, "lock", shared_->path);
     shared_->ask(shared_);
   }
@@ -140,6 +149,7 @@ bool QueuedFileLock::acquire(Deadline deadline) {
   }
   shared_->wanted = false;
   if (shared_->error != 0) throw posix_error(shared_->error, "lock", shared_->path);
+  if (shared_->granted) shared_->slice_end = shared_->clock->steady_now() + kSlice;
   return std::exchange(shared_->granted, false);
 }
 

@@ -3,6 +3,7 @@
 // when its holder dies, so nobody polls and nobody starves behind a busy writer.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,11 @@ namespace holdfast {
 /// lock of their own around it). Not for use in a forked child.
 class QueuedFileLock {
  public:
+  /// How long one object may take the lock again and again while others wait. Each handing over costs more
+  /// than a commit on a fast disk: two threads are woken, and what was known of the shared file has to be
+  /// read anew.
+  static constexpr std::chrono::milliseconds kSlice{4};
+
   /// Creates `path` if it is missing. Throws as FileSystem does.
   QueuedFileLock(const std::string& path, std::shared_ptr<Clock> clock);
   /// Releases the lock if it is held.

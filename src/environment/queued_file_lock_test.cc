@@ -102,7 +102,7 @@ TEST_F(HeldQueuedFileLocks, LeaveTheLockFreeForOthersAfterTheyGaveUp) {
   EXPECT_TRUE(holder_->acquire(in(60s)));
 }
 
-TEST_F(HeldQueuedFileLocks, GoToWhoWaitsThoughWhoGivesThemBackWantsThemAgainAtOnce) {
+TEST_F(HeldQueuedFileLocks, GoToWhoWaitsThoughWhoHadThemForLongWantsThemAgainAtOnce) {
   QueuedFileLock turn_goes_on(path_ + "-end", clock_);
   ASSERT_TRUE(turn_goes_on.acquire(in(60s)));
   std::atomic<bool> acquired{false};
@@ -116,6 +116,8 @@ TEST_F(HeldQueuedFileLocks, GoToWhoWaitsThoughWhoGivesThemBackWantsThemAgainAtOn
     std::this_thread::yield();
   }
   ASSERT_TRUE(somebody_is_in_line());
+  for (const Deadline end = in(QueuedFileLock::kSlice); clock_->steady_now() <= end;)
+    std::this_thread::yield();
   holder_->release();
   EXPECT_FALSE(holder_->acquire(clock_->steady_now()));
   turn_goes_on.release();

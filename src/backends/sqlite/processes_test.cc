@@ -199,8 +199,8 @@ TEST_F(Processes, GetFairTurnsAtAFileThatAllOfThemWriteWithoutEnd) {
   RecordProperty("longest_wait_ms", std::to_string(most.longest_ms));
   // In commits, not in milliseconds: a slow disk or a busy machine changes that little. Who has no processor
   // for a moment does not ask for turns.
-  EXPECT_GE(least * 4, all / static_cast<std::int64_t>(kProcesses) * 3);
-  EXPECT_LE(most.widest_gap, static_cast<std::int64_t>(kProcesses) * 8 + all / 50);
+  EXPECT_GE(least * 2, all / static_cast<std::int64_t>(kProcesses));
+  EXPECT_LE(most.widest_gap, static_cast<std::int64_t>(kProcesses) * 8 + all / 20);
   const auto store = open_store(path_);
   EXPECT_EQ(Client(*store, "shared").position().seq, static_cast<Seq>(all) + kProcesses);
   EXPECT_TRUE(check_store(path_).ok());
