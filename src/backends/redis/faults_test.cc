@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <thread>
 
+#include "backends/redis/functions.h"
+#include "backends/redis/key_names.h"
 #include "backends/redis/test_server.h"
 #include "holdfast/open.h"
 #include "holdfast/store.h"
@@ -79,6 +81,25 @@ TEST(RedisFaults, ARestartedServerGivesItsDatabasesAnotherHistory) {
   EXPECT_EQ(after.seq, before.seq);
   EXPECT_EQ(client.value("key"), "1");
   EXPECT_EQ(client.position(), after) << "once is enough";
+}
+
+TEST(RedisFaults, OfTwoThatNoticeAnotherServerTheFirstGivesTheNewHistory) {
+  TestServer server(kAlways);
+  const auto backend = open_backend(server.url("prefix=a:"));
+  TestClient client = writer_of(*backend);
+  client.put("key", "1");
+  const DatabaseKeys keys = KeyNames("a:").of("db");
+  const std::string old_server = server.answer({"HGET", keys.keys[0], "server"});
+  server.stop();
+  server.start();
+  const Position adopted = patiently([&] { return client.position(); });
+  const std::string new_server = server.answer({"HGET", keys.keys[0], "server"});
+  ASSERT_NE(new_server, old_server);
+  // What another process sends that has read the head before.
+  const Reply late = server.command({"FCALL", function_name("adopt"), "1", keys.keys[0], old_server,
+                                     new_server, "00000000000000ff", keys.base});
+  EXPECT_EQ(late->integer, 0) << text_of(*late);
+  EXPECT_EQ(client.position(), adopted);
 }
 
 TEST(RedisFaults, ARetryAfterARestartIsAnsweredWithWhatWasRecorded) {

@@ -61,6 +61,51 @@ TEST(RedisTraits, AssumeTheLeastWhereSettingsMayNotBeAsked) {
   EXPECT_EQ(open_backend(server.url("user=app&password=secret"))->traits().durability, Durability::process);
 }
 
+// --- what it may cost
+
+TEST(RedisCost, ACheckOfARangeLooksAtTenThousandRowsOfTheLogAndNoMore) {
+  TestServer server;
+  const auto backend = open_backend(server.url());
+  TestClient client = client_of(*backend);
+  client.put("c", "1");
+  const Seq since = client.position().seq;
+  const Check unchanged = Check::unchanged({"a", "d"}, since, client.read().time_ms);
+  const auto holds = [&] {
+    return client.commit({{unchanged}, {Write::put("z", "v")}}).outcomes.at(0).committed();
+  };
+  for (int i = 0; i < 10; ++i) {
+    std::vector<Batch> batches;
+    for (int n = 0; n < 1'000; ++n) {
+      const Bytes key = "z" + std::to_string(n);
+      batches.push_back({{}, {Write::put(key, "v")}});
+      // Of every second group one batch is not so simple.
+      if (i % 2 == 1 && n == 0) batches.back().writes = {Write::erase("none"), Write::put(key, "v")};
+    }
+    Group group = client.group(std::move(batches));
+    backend->commit({&group, 1});
+    ASSERT_FALSE(group.error) << group.error->what();
+  }
+  EXPECT_TRUE(holds()) << "with 10,000 newer rows";
+  EXPECT_FALSE(holds()) << "with the row of that commit, too";
+}
+
+TEST(RedisWaiting, EveryCommitIsAnnounced) {
+  TestServer server;
+  const auto backend = open_backend(server.url());
+  TestClient client = client_of(*backend);
+  const auto announced = [&] {
+    const std::string field = "cmdstat_spublish:calls=";
+    const std::string stats = server.answer({"INFO", "commandstats"});
+    const std::size_t at = stats.find(field);
+    return at == std::string::npos ? 0 : std::stoi(stats.substr(at + field.size()));
+  };
+  client.put("key", "1");
+  const int before = announced();
+  client.put("key", "2");
+  client.commit({{}, {Write::erase("key")}});
+  EXPECT_EQ(announced(), before + 2);
+}
+
 // --- who may do what
 
 TEST(RedisPermissions, TheLeastOnesAreEnough) {
