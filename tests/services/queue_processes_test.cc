@@ -1,7 +1,8 @@
-// Workers in processes of their own that are killed at random: what each job has done is in the commit of its
-// completion, so the store itself tells whether every job was done once, and in the order of its key.
+// Workers, and runners of schedules, in processes of their own that are killed at random: what each job has
+// done is in the commit of its completion, so the store itself tells whether every job was done once, and in
+// the order of its key.
 //
-// HOLDFAST_QUEUE_JOBS and HOLDFAST_QUEUE_KILLS say how many jobs, and how many of the workers die.
+// HOLDFAST_QUEUE_JOBS and HOLDFAST_QUEUE_KILLS say how many jobs, and how many of the processes die.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <map>
 #include <sstream>
 #include <string>
@@ -16,6 +18,8 @@
 #include <vector>
 
 #include "holdfast/queue.h"
+#include "holdfast/schedules.h"
+#include "holdfast/worker.h"
 #include "tests/support/settings.h"
 #include "tests/support/targets.h"
 
@@ -29,13 +33,33 @@ using testing_support::Target;
 constexpr std::size_t kWorkers = 8;
 constexpr std::uint64_t kOrderingKeys = 10;
 constexpr milliseconds kLease{300};
+constexpr std::uint64_t kSchedules = 10;
+constexpr milliseconds kEvery{1'000};
+
+/// The machine's, with a wall clock that is sixty times as fast, from one instant on in all processes.
+class FastClock final : public Clock {
+ public:
+  FastClock() : origin_ms_(machine_->now_ms()) {}
+  UnixMs now_ms() override { return origin_ms_ + (machine_->now_ms() - origin_ms_) * 60; }
+  Deadline steady_now() override { return machine_->steady_now(); }
+  std::int64_t boot_time_ms() override { return machine_->boot_time_ms() * 60; }
+  void wait_until(std::condition_variable& condition, std::unique_lock<std::mutex>& lock,
+                  Deadline deadline) override {
+    machine_->wait_until(condition, lock, deadline);
+  }
+
+ private:
+  const std::shared_ptr<Clock> machine_ = system_clock();
+  const UnixMs origin_ms_;
+};
 
 class QueueProcessesTest : public testing::TestWithParam<Target> {
  protected:
-  std::shared_ptr<Store> open() {
+  std::shared_ptr<Store> open(std::shared_ptr<Clock> clock = {}) {
     StoreOptions options;
+    options.environment.clock = std::move(clock);
     options.sweeper = false;
-    return Store::open(GetParam().open(folder_.path(), Environment().completed()), options);
+    return Store::open(GetParam().open(folder_.path(), options.environment.completed()), options);
   }
 
   /// Runs `work` in a process of its own; this one must have no store open.
@@ -58,6 +82,8 @@ class QueueProcessesTest : public testing::TestWithParam<Target> {
     QueueSettings settings;
     settings.lease = kLease;
     settings.max_attempts = 1'000;
+    settings.backoff = milliseconds(5);
+    settings.backoff_factor = 1;
     queue.set_settings(settings);
     for (std::uint64_t i = 0; i < jobs;) {
       std::vector<NewJob> batch;
@@ -84,8 +110,7 @@ class QueueProcessesTest : public testing::TestWithParam<Target> {
         if (is_slow) std::this_thread::sleep_for(kLease + milliseconds(50));
         for (const Delivery& job : got) do_job(database, queue, job, is_slow);
         if (!got.empty()) continue;
-        const QueueStats stats = queue.stats();
-        if (stats.ready + stats.delayed + stats.waiting + stats.leased == 0) return;
+        if (is_done(queue)) return;
       } catch (const Error& error) {
         if (error.retry() == Retry::never) throw;
       }
@@ -93,20 +118,111 @@ class QueueProcessesTest : public testing::TestWithParam<Target> {
     }
   }
 
+  /// The same by the worker of the library, whose handlers now and then fail at first.
+  void work_with_handlers() {
+    const auto store = open();
+    const Database database = store->database("app");
+    const Queue queue(database, "q");
+    const auto handle = [&](Work& work) {
+      const Delivery& job = work.job();
+      if (job.attempt == 1 && job.body.json().get<std::uint64_t>() % 25 == 7) {
+        throw std::runtime_error("at first it fails");
+      }
+      work.complete_with(database, [&](Transaction& transaction) { note_done(transaction, job); });
+    };
+    const Worker worker(queue, {{"", handle}}, {.concurrency = 4, .prefetch = 8});
+    for (;;) {
+      try {
+        if (is_done(queue)) return;
+      } catch (const Error& error) {
+        if (error.retry() == Retry::never) throw;
+      }
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+  }
+
+  static bool is_done(const Queue& queue) {
+    const QueueStats stats = queue.stats();
+    return stats.ready + stats.delayed + stats.waiting + stats.leased == 0;
+  }
+
+  static void note_done(Transaction& transaction, const Delivery& job) {
+    const auto append = [&](const Bytes& key, const Bytes& text) {
+      const std::optional<Entry> entry = transaction.get(key);
+      transaction.put(key, (entry ? entry->value : Bytes()) + text + ' ');
+    };
+    append("done/" + job.id, job.body.text());
+    if (!job.ordering_key.empty()) append("order/" + job.ordering_key, job.body.text());
+  }
+
   static void do_job(Database& database, Queue& queue, const Delivery& job, bool is_slow) {
     try {
       database.transact([&](Transaction& transaction) {
-        const auto append = [&](const Bytes& key, const Bytes& text) {
-          const std::optional<Entry> entry = transaction.get(key);
-          transaction.put(key, (entry ? entry->value : Bytes()) + text + ' ');
-        };
-        append("done/" + job.id, job.body.text());
-        if (!job.ordering_key.empty()) append("order/" + job.ordering_key, job.body.text());
+        note_done(transaction, job);
         queue.complete(transaction, job);
       });
       if (is_slow) throw std::runtime_error("a lease that has ended was good for a completion");
     } catch (const LeaseLost&) {
       // Somebody else has it.
+    }
+  }
+
+  /// Keeps kWorkers processes going, each of which `start_one` starts, and kills so many of them one after
+  /// the other. Returns those that are left.
+  std::vector<pid_t> kill_at_random(std::uint64_t seed, const std::function<pid_t()>& start_one) {
+    const auto random = seeded_random(seed);
+    std::vector<pid_t> running;
+    while (running.size() < kWorkers) running.push_back(start_one());
+    std::uint64_t killed = 0;
+    for (std::uint64_t i = setting("HOLDFAST_QUEUE_KILLS", 20); i > 0; --i) {
+      std::this_thread::sleep_for(milliseconds(20 + random->next() % 100));
+      pid_t& victim = running[random->next() % kWorkers];
+      killed += end(victim) ? 1 : 0;
+      victim = start_one();
+    }
+    std::printf("%llu processes were killed\n", static_cast<unsigned long long>(killed));
+    return running;
+  }
+
+  /// Kills a process; whether it had not ended by itself, which it may only do well.
+  static bool end(pid_t process) {
+    kill(process, SIGKILL);
+    int status = 0;
+    EXPECT_EQ(waitpid(process, &status, 0), process);
+    EXPECT_TRUE(WIFSIGNALED(status) || status == 0) << status;
+    return WIFSIGNALED(status);
+  }
+
+  /// Waits until a process has ended, and ended well.
+  static void expect_success(pid_t process) {
+    int status = 0;
+    EXPECT_EQ(waitpid(process, &status, 0), process);
+    EXPECT_EQ(status, 0);
+  }
+
+  void expect_each_job_done_once_and_in_order(std::uint64_t jobs) {
+    const auto store = open();
+    Database database = store->database("app");
+    std::map<std::uint64_t, int> times;
+    for (Range range = Range::prefix("done/");;) {
+      const Page page = database.scan(range);
+      for (const Entry& entry : page.entries) {
+        std::istringstream numbers(entry.value);
+        for (std::uint64_t number = 0; numbers >> number;) ++times[number];
+      }
+      if (!page.more) break;
+      range.begin = page.entries.back().key + '\0';
+    }
+    EXPECT_EQ(times.size(), jobs);
+    for (const auto& [number, count] : times) EXPECT_EQ(count, 1) << "job " << number;
+    for (const Entry& entry : database.scan(Range::prefix("order/")).entries) {
+      std::istringstream numbers(entry.value);
+      std::vector<std::uint64_t> order;
+      for (std::uint64_t number = 0; numbers >> number;) order.push_back(number);
+      EXPECT_TRUE(std::ranges::is_sorted(order)) << entry.key;
+    }
+    for (const Entry& entry : database.scan(Range::prefix("queue/q/")).entries) {
+      EXPECT_EQ(entry.key, "queue/q/settings") << "something was left";
     }
   }
 
@@ -128,62 +244,69 @@ INSTANTIATE_TEST_SUITE_P(On, QueueProcessesTest, testing::ValuesIn(shared_target
 
 TEST_P(QueueProcessesTest, every_job_is_done_once_and_in_order_however_many_workers_are_killed) {
   const std::uint64_t seed = testing_support::seed_of_this_run();
-  const auto random = seeded_random(seed);
   const std::uint64_t jobs = setting("HOLDFAST_QUEUE_JOBS", 1'000);
-  const std::uint64_t kills = setting("HOLDFAST_QUEUE_KILLS", 20);
-  int status = 0;
-  const pid_t producer = start([&] { send(jobs); });
-  ASSERT_EQ(waitpid(producer, &status, 0), producer);
-  ASSERT_EQ(status, 0);
-
-  std::vector<pid_t> workers;
+  expect_success(start([&] { send(jobs); }));
   std::uint64_t next_seed = seed;
-  const auto start_worker = [&] {
-    ++next_seed;
-    return start([&] { work(next_seed); });
-  };
-  while (workers.size() < kWorkers) workers.push_back(start_worker());
-  std::uint64_t killed = 0;
-  for (std::uint64_t i = 0; i < kills; ++i) {
-    std::this_thread::sleep_for(milliseconds(20 + random->next() % 100));
-    pid_t& victim = workers[random->next() % kWorkers];
-    kill(victim, SIGKILL);
-    ASSERT_EQ(waitpid(victim, &status, 0), victim);
-    if (WIFSIGNALED(status)) {
-      ++killed;
-    } else {
-      EXPECT_EQ(status, 0);  // it had nothing left to do
-    }
-    victim = start_worker();
+  for (const pid_t worker : kill_at_random(seed, [&] {
+         ++next_seed;
+         return start([&] { work(next_seed); });
+       })) {
+    expect_success(worker);
   }
-  for (const pid_t worker : workers) {
-    ASSERT_EQ(waitpid(worker, &status, 0), worker);
-    EXPECT_EQ(status, 0);
-  }
-  std::printf("%llu workers were killed\n", static_cast<unsigned long long>(killed));
+  expect_each_job_done_once_and_in_order(jobs);
+}
 
-  const auto store = open();
-  Database database = store->database("app");
-  std::map<std::uint64_t, int> times;
-  for (Range range = Range::prefix("done/");;) {
-    const Page page = database.scan(range);
-    for (const Entry& entry : page.entries) {
-      std::istringstream numbers(entry.value);
-      for (std::uint64_t number = 0; numbers >> number;) ++times[number];
+TEST_P(QueueProcessesTest, handlers_of_workers_that_are_killed_do_every_job_once_and_in_order) {
+  const std::uint64_t jobs = setting("HOLDFAST_QUEUE_JOBS", 1'000);
+  expect_success(start([&] { send(jobs); }));
+  for (const pid_t worker : kill_at_random(testing_support::seed_of_this_run(),
+                                           [&] { return start([&] { work_with_handlers(); }); })) {
+    expect_success(worker);
+  }
+  expect_each_job_done_once_and_in_order(jobs);
+}
+
+TEST_P(QueueProcessesTest, each_tick_is_one_job_however_many_runners_of_schedules_are_killed) {
+  const auto clock = std::make_shared<FastClock>();
+  const UnixMs set_after_ms = clock->now_ms();
+  expect_success(start([&] {
+    const auto store = open(clock);
+    Schedules schedules(store->database("app"));
+    for (std::uint64_t i = 0; i < kSchedules; ++i) {
+      const Bytes name = "s" + std::to_string(i);
+      schedules.set({.name = name,
+                     .queue = "q",
+                     .options = {.kind = name},
+                     .every = kEvery,
+                     .anchor_ms = static_cast<UnixMs>(i * 97),
+                     .missed = MissedRuns::all});
     }
-    if (!page.more) break;
-    range.begin = page.entries.back().key + '\0';
+  }));
+  const UnixMs set_before_ms = clock->now_ms();
+  for (const pid_t runner : kill_at_random(testing_support::seed_of_this_run(), [&] {
+         return start([&] {
+           const ScheduleRunner runs(open(clock), {.interval = milliseconds(1), .clock = clock});
+           for (;;) pause();
+         });
+       })) {
+    EXPECT_TRUE(end(runner));
   }
-  EXPECT_EQ(times.size(), jobs);
-  for (const auto& [number, count] : times) EXPECT_EQ(count, 1) << "job " << number;
-  for (const Entry& entry : database.scan(Range::prefix("order/")).entries) {
-    std::istringstream numbers(entry.value);
-    std::vector<std::uint64_t> order;
-    for (std::uint64_t number = 0; numbers >> number;) order.push_back(number);
-    EXPECT_TRUE(std::ranges::is_sorted(order)) << entry.key;
+
+  const auto store = open(clock);
+  std::map<Bytes, std::vector<UnixMs>> ticks;
+  Queue queue(store->database("app"), "q");
+  for (;;) {
+    const std::vector<Delivery> got = queue.receive(250, std::chrono::hours(24));
+    for (const Delivery& job : got) ticks[job.kind].push_back(job.run_at_ms.value_or(0));
+    if (got.empty()) break;
   }
-  for (const Entry& entry : database.scan(Range::prefix("queue/q/")).entries) {
-    EXPECT_EQ(entry.key, "queue/q/settings") << "something was left";
+  EXPECT_EQ(ticks.size(), kSchedules);
+  for (auto& [name, found] : ticks) {
+    std::ranges::sort(found);
+    EXPECT_GT(found.front(), set_after_ms);
+    EXPECT_LE(found.front(), set_before_ms + kEvery.count());
+    for (std::size_t i = 1; i < found.size(); ++i) EXPECT_EQ(found[i], found[i - 1] + kEvery.count()) << name;
+    EXPECT_EQ(found.back(), Schedules(store->database("app")).get(name)->last_at_ms) << name;
   }
 }
 

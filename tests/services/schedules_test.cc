@@ -134,6 +134,25 @@ TEST_P(SchedulesTest, a_schedule_that_was_not_run_for_years_goes_on_at_once) {
   EXPECT_EQ(delivered(), std::vector<UnixMs>{clock().now_ms()});
 }
 
+TEST_P(SchedulesTest, a_clock_that_jumps_an_hour_ahead_and_back_neither_repeats_a_tick_nor_leaves_one_out) {
+  schedules().set(each_minute(MissedRuns::all));
+  std::vector<UnixMs> expected;
+  for (UnixMs tick = kFirstMinute; tick <= kFirstMinute + 61 * kMinute; tick += kMinute) {
+    expected.push_back(tick);
+  }
+  clock().set_now_ms(kFirstMinute);
+  EXPECT_EQ(schedules().run_due().sent, 1u);
+  clock().set_now_ms(kFirstMinute + 60 * kMinute);
+  EXPECT_EQ(schedules().run_due().sent, 60u);
+  for (UnixMs minute = 1; minute <= 60; ++minute) {
+    clock().set_now_ms(kFirstMinute + minute * kMinute);
+    EXPECT_EQ(schedules().run_due().sent, 0u) << "these ticks were before the clock went back";
+  }
+  clock().set_now_ms(kFirstMinute + 61 * kMinute);
+  EXPECT_EQ(schedules().run_due().sent, 1u);
+  EXPECT_EQ(delivered(), expected);
+}
+
 TEST_P(SchedulesTest, processes_that_run_schedules_at_once_send_each_tick_once) {
   constexpr int kSchedules = 5;
   for (int i = 0; i < kSchedules; ++i) {

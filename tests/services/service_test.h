@@ -36,7 +36,11 @@ class ServiceTest : public testing::TestWithParam<testing_support::Target> {
   }
   /// The same by other options, such as another clock.
   std::shared_ptr<Store> open(const StoreOptions& options) {
-    return Store::open(GetParam().open(folder_.path(), options.environment.completed()), options);
+    return Store::open(open_backend(options), options);
+  }
+  /// What a store is opened on, for a test that puts something between the two.
+  std::unique_ptr<Backend> open_backend(const StoreOptions& options) {
+    return GetParam().open(folder_.path(), options.environment.completed());
   }
   /// Closes the store and opens it again.
   void reopen() {

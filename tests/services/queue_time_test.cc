@@ -1,0 +1,168 @@
+// Clocks that jump, and stores that stall: what is promised of leases holds all the same.
+#include <mutex>
+#include <utility>
+
+#include "contract/forwarding.h"
+#include "tests/services/queue_fixture.h"
+
+namespace holdfast {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr UnixMs kHourMs = 3'600'000;
+
+/// Does what the test says in the middle of the next commit, before it is judged.
+class StallingBackend final : public ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+
+  void stall_next(std::function<void()> meanwhile) {
+    const std::scoped_lock lock(mutex_);
+    meanwhile_ = std::move(meanwhile);
+  }
+  void commit(std::span<Group> groups) override {
+    std::function<void()> meanwhile;
+    {
+      const std::scoped_lock lock(mutex_);
+      meanwhile = std::exchange(meanwhile_, {});
+    }
+    if (meanwhile) meanwhile();
+    ForwardingBackend::commit(groups);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::function<void()> meanwhile_;
+};
+
+class QueueTimeTest : public QueueTest {
+ protected:
+  void SetUp() override {
+    QueueTest::SetUp();
+    if (!GetParam().shared) return;
+    StoreOptions options;
+    options.environment.clock = clock_pointer();
+    options.sweeper = false;
+    auto backend = std::make_unique<StallingBackend>(open_backend(options));
+    backend_ = backend.get();
+    stalling_store_ = Store::open(std::move(backend), options);
+  }
+  /// Of a process whose store stalls when it is told to.
+  StallingBackend& backend() { return *backend_; }
+  Database stalling_database() { return stalling_store_->database("app"); }
+  Queue stalling_queue() {
+    return Queue(stalling_database(), "q", {.random = seeded_random(8), .clock = clock_pointer()});
+  }
+  void jump(UnixMs by_ms) { clock().set_now_ms(clock().now_ms() + by_ms); }
+  static bool loses_lease(const std::function<void()>& call) {
+    try {
+      call();
+    } catch (const LeaseLost&) {
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  StallingBackend* backend_ = nullptr;  // the store's
+  std::shared_ptr<Store> stalling_store_;
+};
+
+HOLDFAST_ON_EVERY_TARGET(QueueTimeTest);
+
+TEST_P(QueueTimeTest, a_completion_that_stalls_for_longer_than_the_lease_is_not_a_second_one) {
+  if (!GetParam().shared) GTEST_SKIP() << "one process";
+  for (const bool is_plain : {true, false}) {
+    queue().send("a");
+    Queue slow = stalling_queue();
+    const std::vector<Delivery> mine = slow.receive();
+    ASSERT_EQ(mine.size(), 1u);
+    std::size_t completed = 0;
+    backend().stall_next([&] {
+      jump(60'000);
+      const std::vector<Delivery> theirs = queue().receive();
+      ASSERT_EQ(theirs.size(), 1u);
+      queue().complete(theirs[0]);
+      ++completed;
+    });
+    EXPECT_TRUE(loses_lease([&] {
+      if (is_plain) {
+        slow.complete(mine[0]);
+      } else {
+        stalling_database().transact([&](Transaction& transaction) {
+          transaction.put("done", "twice");
+          slow.complete(transaction, mine[0]);
+        });
+      }
+    }));
+    EXPECT_EQ(completed, 1u);
+    EXPECT_FALSE(database().get("done"));
+    EXPECT_EQ(entries_of_queue(), 0u);
+  }
+}
+
+TEST_P(QueueTimeTest, an_extension_that_stalls_for_longer_than_the_lease_takes_the_job_from_nobody) {
+  if (!GetParam().shared) GTEST_SKIP() << "one process";
+  queue().send("a");
+  Queue slow = stalling_queue();
+  std::vector<Delivery> mine = slow.receive();
+  ASSERT_EQ(mine.size(), 1u);
+  std::vector<Delivery> theirs;
+  backend().stall_next([&] {
+    jump(60'000);
+    theirs = queue().receive();
+  });
+  EXPECT_TRUE(loses_lease([&] { slow.extend(mine[0], minutes(5)); }));
+  ASSERT_EQ(theirs.size(), 1u);
+  EXPECT_EQ(theirs[0].attempt, 2u);
+  queue().complete(theirs[0]);
+}
+
+TEST_P(QueueTimeTest, a_delivery_that_stalls_for_longer_than_the_lease_is_made_again) {
+  if (!GetParam().shared) GTEST_SKIP() << "one process";
+  queue().send("a");
+  Queue slow = stalling_queue();
+  backend().stall_next([&] { jump(60'000); });
+  for (const Delivery& late : slow.receive()) {
+    EXPECT_TRUE(loses_lease([&] { slow.complete(late); }));
+  }
+  const Delivery again = receive_one();
+  EXPECT_EQ(again.attempt, 2u);
+  queue().complete(again);
+  EXPECT_EQ(entries_of_queue(), 0u);
+}
+
+TEST_P(QueueTimeTest, a_clock_that_jumps_an_hour_ahead_and_back_makes_jobs_early_and_does_none_twice) {
+  queue().send("a");
+  const Delivery first = receive_one();
+  queue().send("b", {.delay = minutes(10)});
+  jump(kHourMs);
+  EXPECT_TRUE(loses_lease([&] { queue().complete(first); }));
+  const std::vector<Delivery> ahead = queue().receive(10);
+  ASSERT_EQ(ahead.size(), 2u);
+  jump(-kHourMs);
+  EXPECT_TRUE(queue().receive(10).empty()) << "both are leased";
+  EXPECT_TRUE(loses_lease([&] { queue().complete(first); }));
+  EXPECT_EQ(queue().complete_many(ahead), std::vector<bool>(2, true));
+  EXPECT_EQ(entries_of_queue(), 0u);
+}
+
+TEST_P(QueueTimeTest, a_clock_that_jumps_an_hour_back_and_ahead_ends_no_lease_and_loses_no_job) {
+  queue().send("a");
+  const Delivery leased = receive_one();
+  queue().send("b");
+  jump(-kHourMs);
+  queue().send("c");
+  EXPECT_EQ(texts(), (Texts{"\"b\"", "\"c\""})) << "and not the job that is leased";
+  queue().complete(leased);
+  jump(kHourMs);
+  jump(31'000);
+  EXPECT_EQ(work_off(), (Texts{"\"b\"", "\"c\""})) << "whose leases have ended now";
+  EXPECT_EQ(entries_of_queue(), 0u);
+}
+
+}  // namespace
+}  // namespace holdfast
