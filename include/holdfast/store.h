@@ -4,7 +4,7 @@
 //     auto db = store->database("agents");
 //     db.transact([](holdfast::Transaction& t) { t.put("greeting", "hello"); });
 //
-// Store and Database are thread-safe and blocking, but for Database::submit; many callers become few round
+// Store and Database are thread-safe and blocking, but for Database::submit...; many callers become few round
 // trips, because commits of all callers of a lane share one write. After close() every call throws
 // Error(closed).
 //
@@ -132,6 +132,14 @@ class Database {
       return std::move(*result);
     }
   }
+
+  /// One attempt of transact() whose commit nobody waits for. Runs `body` once, in this thread, where its
+  /// reads block, and submits what it has written; `done` is told what submit() tells. An outcome that is not
+  /// committed() has lost against other commits, and nothing was applied: try again, best by transact(). Of a
+  /// body that wrote nothing it is the seq at which it read, 0 if it did not. Throws what the body throws if
+  /// its reads hold, and what submit() does; `done` is never called then.
+  void submit_transaction(const std::function<void(Transaction&)>& body, CommitDone done,
+                          Deadline deadline = {});
 
   /// What changed in `range` after `since`, oldest first. history_changed or compacted mean: start again from
   /// a scan.

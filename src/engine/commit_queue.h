@@ -54,9 +54,9 @@ struct PendingCommit : CommitWaiter {
 
 /// A batch that no thread waits for.
 struct SubmittedCommit final : PendingCommit {
-  SubmittedCommit(std::shared_ptr<EngineDatabase> a_database, Batch a_batch, Deadline a_deadline,
-                  CommitDone a_done)
-      : PendingCommit(*a_database, std::move(a_batch), 0, a_deadline),
+  SubmittedCommit(std::shared_ptr<EngineDatabase> a_database, Batch a_batch, std::uint64_t a_history,
+                  Deadline a_deadline, CommitDone a_done)
+      : PendingCommit(*a_database, std::move(a_batch), a_history, a_deadline),
         kept_database(std::move(a_database)),
         done(std::move(a_done)) {
     is_submitted = true;

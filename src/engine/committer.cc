@@ -505,6 +505,7 @@ void Committer::close() {
   wake(rooms_to_wake(true));
   lead_condition_.notify_all();
   driver_condition_.notify_all();
+  reader_condition_.notify_all();
   std::list<SubmittedCommit> answered = std::exchange(answered_, {});
   lock.unlock();
   answer(std::move(answered));

@@ -4,8 +4,9 @@
 // tells every owner its outcome and hands over to the caller that came first in the meantime (its successor).
 // A lane where batches were submitted, which nobody waits for, has a thread of its own (its driver) that
 // takes part like such a caller, and leads call after call while there is nobody to hand over to. At most one
-// call is in flight. Groups whose outcome is unknown stay with the lane, not with the thread that sent them,
-// and whoever leads next sends them again; so no caller waits longer than its own deadline.
+// call is in flight. Databases whose history is not known yet are read for by a few threads beside it. Groups
+// whose outcome is unknown stay with the lane, not with the thread that sent them, and whoever leads next
+// sends them again; so no caller waits longer than its own deadline.
 #pragma once
 
 #include <array>
@@ -47,17 +48,16 @@ class Committer {
   /// unknown_outcome if it was.
   Settled commit(EngineDatabase& database, Batch batch, std::uint64_t history, Deadline deadline);
 
-  /// commit() without waiting, for a batch that was computed from nothing. Throws closed, and unavailable
-  /// where too much is under way.
-  void submit(const std::shared_ptr<EngineDatabase>& database, Batch batch, Deadline deadline,
-              CommitDone done);
+  /// commit() without waiting. Throws closed, and unavailable where too much is under way.
+  void submit(const std::shared_ptr<EngineDatabase>& database, Batch batch, std::uint64_t history,
+              Deadline deadline, CommitDone done);
   /// Answers submitted batches whose deadline has passed; the earliest deadline of the others.
   Deadline answer_late();
 
   /// Batches that were not sent fail with closed, groups that were sent and are not in a call any more with
   /// unknown_outcome. The call in flight is not disturbed.
   void close();
-  /// After close(): waits for the driver.
+  /// After close(): waits for the threads.
   void join();
 
   /// Batches that have not been sent yet.
@@ -86,12 +86,24 @@ class Committer {
     std::uint64_t generation = 0;
     bool is_used = false;  ///< guarded by the committer's mutex
   };
+  /// A thread that learns the histories of databases for batches that were submitted to them.
+  struct Reader {
+    bool is_running = false;
+    std::shared_ptr<EngineDatabase> database;  ///< that it reads for, or is to read for
+    std::thread thread;
+  };
+  /// Who has to know of a batch that was put in a queue.
+  struct Wakeup {
+    bool driver = false;
+    bool successor = false;
+    std::array<bool, 2> rooms{};
+  };
   using Lock = std::unique_lock<std::mutex>;
 
   void enqueue(PendingCommit& pending);
   void add_to_ring(EngineDatabase& database);
   bool has_due_work() const;
-  bool has_work() const { return !ring_.empty() || !unresolved_.empty() || !unread_.empty(); }
+  bool has_work() const { return !ring_.empty() || !unresolved_.empty(); }
 
   void wait_as_successor(Lock& lock, CommitWaiter& waiter);
   void wait_in_room(Lock& lock, const CommitWaiter& waiter);
@@ -127,8 +139,14 @@ class Committer {
   void require_room(std::size_t size_bytes) const;
   void start_driver();
   void drive();
-  /// Reads for the first batch that waits for its database's history.
-  void learn_history(Lock& lock);
+  /// To be followed by wake(), best without the mutex.
+  Wakeup wakeup_for_work();
+  void wake(const Wakeup& wakeup);
+  /// Has a reader learn the history of a database, if there is one that has nothing to do.
+  void start_reader(const std::shared_ptr<EngineDatabase>& database);
+  bool has_reader(const std::shared_ptr<EngineDatabase>& database) const;
+  void read_histories(Reader& reader);
+  void learn_history(Lock& lock, const std::shared_ptr<EngineDatabase>& database);
   /// Waits for the next submitted batch; false if none came for long.
   bool rest(Lock& lock);
   /// To be called without the mutex.
@@ -169,6 +187,8 @@ class Committer {
   bool is_driver_resting_ = false;
   std::condition_variable driver_condition_;
   std::thread driver_;
+  std::array<Reader, 8> readers_;
+  std::condition_variable reader_condition_;
 };
 
 }  // namespace holdfast

@@ -1,4 +1,4 @@
-// Batches that nobody waits for, and the thread that a lane has while there are any.
+// Batches that nobody waits for, and the threads that a lane has while there are any.
 #include <algorithm>
 #include <array>
 #include <exception>
@@ -12,42 +12,51 @@
 namespace holdfast {
 namespace {
 
-/// A driver without work goes after this long.
+/// A driver or a reader without work goes after this long.
 constexpr std::chrono::seconds kRest{10};
 
 }  // namespace
 
-void Committer::submit(const std::shared_ptr<EngineDatabase>& database, Batch batch, Deadline deadline,
-                       CommitDone done) {
+void Committer::submit(const std::shared_ptr<EngineDatabase>& database, Batch batch, std::uint64_t history,
+                       Deadline deadline, CommitDone done) {
   std::list<SubmittedCommit> made;
-  SubmittedCommit& commit = made.emplace_back(database, std::move(batch), deadline, std::move(done));
+  SubmittedCommit& commit = made.emplace_back(database, std::move(batch), history, deadline, std::move(done));
   commit.place = made.begin();
-  bool wakes_driver = false;
-  bool wakes_successor = false;
-  std::array<bool, 2> rooms{};
+  Wakeup wakeup;
   {
     const std::scoped_lock lock(mutex_);
     if (is_closed_) throw closed_error();
     require_room(commit.size_bytes);
+    const bool is_unread = !database->history();
     start_driver();
+    if (is_unread) start_reader(database);
     submitted_bytes_ += commit.size_bytes;
     submitted_.splice(submitted_.end(), made);
-    const bool is_unread = !database->history();
     if (is_unread) {
       commit.state = CommitWaiter::State::unread;
       unread_.push_back(&commit);
     } else {
       enqueue(commit);
+      wakeup = wakeup_for_work();
     }
-    wakes_driver = std::exchange(is_driver_resting_, false);
-    // A successor without a leader waits for the time to send something again, and would not notice.
-    wakes_successor = successor_ != nullptr && (is_unread || !is_led_);
-    // The driver may be in a room, from a time when others led; and reads are for nobody but the driver.
-    if (!wakes_driver && (is_unread || (!is_led_ && successor_ == nullptr))) rooms = rooms_to_wake(true);
   }
-  if (wakes_driver) driver_condition_.notify_one();
-  if (wakes_successor) lead_condition_.notify_one();
-  wake(rooms);
+  wake(wakeup);
+}
+
+Committer::Wakeup Committer::wakeup_for_work() {
+  Wakeup wakeup;
+  wakeup.driver = std::exchange(is_driver_resting_, false);
+  // A successor without a leader waits for the time to send something again, and would not notice.
+  wakeup.successor = successor_ != nullptr && !is_led_;
+  // The driver may be in a room, from a time when others led.
+  if (!wakeup.driver && !is_led_ && successor_ == nullptr) wakeup.rooms = rooms_to_wake(true);
+  return wakeup;
+}
+
+void Committer::wake(const Wakeup& wakeup) {
+  if (wakeup.driver) driver_condition_.notify_one();
+  if (wakeup.successor) lead_condition_.notify_one();
+  wake(wakeup.rooms);
 }
 
 void Committer::require_room(std::size_t size_bytes) const {
@@ -76,12 +85,7 @@ void Committer::drive() {
   CommitWaiter self;
   Lock lock(mutex_);
   while (!is_closed_) {
-    if (!unread_.empty()) {
-      // Nobody waits for a read but those who need it.
-      pass_on(self);
-      learn_history(lock);
-      if (!is_closed_ && !is_led_ && has_due_work()) step(lock, self);
-    } else if (!submitted_.empty()) {
+    if (!submitted_.empty()) {
       step(lock, self);
     } else {
       pass_on(self);
@@ -92,9 +96,61 @@ void Committer::drive() {
   has_driver_ = false;
 }
 
-void Committer::learn_history(Lock& lock) {
-  const std::shared_ptr<EngineDatabase> database = unread_.front()->kept_database;
-  const Deadline deadline = unread_.front()->deadline;
+bool Committer::has_reader(const std::shared_ptr<EngineDatabase>& database) const {
+  return std::ranges::any_of(readers_, [&](const Reader& reader) { return reader.database == database; });
+}
+
+void Committer::start_reader(const std::shared_ptr<EngineDatabase>& database) {
+  if (has_reader(database)) return;
+  const auto resting = std::ranges::find_if(
+      readers_, [](const Reader& reader) { return reader.is_running && reader.database == nullptr; });
+  if (resting != readers_.end()) {
+    resting->database = database;
+    return reader_condition_.notify_all();
+  }
+  const auto ended = std::ranges::find_if(readers_, [](const Reader& reader) { return !reader.is_running; });
+  // The first that is done goes on with it.
+  if (ended == readers_.end()) return;
+  // It is on its way out, and does not need the mutex any more.
+  if (ended->thread.joinable()) ended->thread.join();
+  try {
+    ended->thread = std::thread([this, &reader = *ended] { read_histories(reader); });
+  } catch (const std::system_error&) {
+    if (std::ranges::any_of(readers_, &Reader::is_running)) return;
+    throw Error(Code::unavailable, Retry::backoff, "the system has no further thread for the store");
+  }
+  ended->database = database;
+  ended->is_running = true;
+}
+
+void Committer::read_histories(Reader& reader) {
+  Lock lock(mutex_);
+  Deadline until = engine_.clock().steady_now() + kRest;
+  while (!is_closed_) {
+    if (reader.database == nullptr) {
+      const auto next = std::ranges::find_if(
+          unread_, [this](const SubmittedCommit* commit) { return !has_reader(commit->kept_database); });
+      if (next != unread_.end()) reader.database = (*next)->kept_database;
+    }
+    if (reader.database != nullptr) {
+      learn_history(lock, reader.database);
+      reader.database.reset();
+      until = engine_.clock().steady_now() + kRest;
+      continue;
+    }
+    if (engine_.clock().steady_now() >= until) break;
+    engine_.clock().wait_until(reader_condition_, lock, until);
+  }
+  reader.database.reset();
+  reader.is_running = false;
+}
+
+void Committer::learn_history(Lock& lock, const std::shared_ptr<EngineDatabase>& database) {
+  const auto first = std::ranges::find_if(
+      unread_, [&](const SubmittedCommit* commit) { return commit->kept_database == database; });
+  // Its deadline has passed.
+  if (first == unread_.end()) return;
+  const Deadline deadline = (*first)->deadline;
   lock.unlock();
   std::optional<Error> error;
   try {
@@ -118,7 +174,9 @@ void Committer::learn_history(Lock& lock) {
     return true;
   });
   std::list<SubmittedCommit> answered = std::exchange(answered_, {});
+  const Wakeup wakeup = error ? Wakeup{} : wakeup_for_work();
   lock.unlock();
+  wake(wakeup);
   answer(std::move(answered));
   lock.lock();
 }
@@ -160,6 +218,9 @@ Deadline Committer::answer_late() {
 
 void Committer::join() {
   if (driver_.joinable()) driver_.join();
+  for (Reader& reader : readers_) {
+    if (reader.thread.joinable()) reader.thread.join();
+  }
 }
 
 void Committer::answer(std::list<SubmittedCommit> answered) noexcept {

@@ -69,6 +69,11 @@ void Database::submit(Batch batch, CommitDone done, Deadline deadline) {
   engine_->submit(database_, std::move(batch), std::move(done), deadline);
 }
 
+void Database::submit_transaction(const std::function<void(Transaction&)>& body, CommitDone done,
+                                  Deadline deadline) {
+  holdfast::submit_transaction(*engine_, database_, body, std::move(done), deadline);
+}
+
 Seq Database::put(View key, View value, std::optional<UnixMs> expires_at_ms) {
   Batch batch;
   batch.writes.push_back(Write::put(key, value, expires_at_ms));

@@ -88,10 +88,14 @@ void Engine::submit(const std::shared_ptr<EngineDatabase>& database, Batch batch
   keep_last_writes(batch);
   validate_batch(batch, true);
   if (const auto index = contradicted_check(batch)) return done({{.seq = 0, .failed_check = index}, {}});
-  const Deadline until = deadline(given);
+  submit_valid(database, std::move(batch), 0, std::move(done), deadline(given));
+}
+
+void Engine::submit_valid(const std::shared_ptr<EngineDatabase>& database, Batch batch, std::uint64_t history,
+                          CommitDone done, Deadline deadline) {
   parts_->timekeeper().start();
-  database->committer().submit(database, std::move(batch), until, std::move(done));
-  parts_->timekeeper().expect(until);
+  database->committer().submit(database, std::move(batch), history, deadline, std::move(done));
+  parts_->timekeeper().expect(deadline);
 }
 
 Deadline Engine::answer_late() {

@@ -67,6 +67,9 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// Database::submit for the engine's own parts: keys may begin with '!'.
   void submit(const std::shared_ptr<EngineDatabase>& database, Batch batch, CommitDone done,
               Deadline deadline = {});
+  /// submit() of a batch that is valid, contradicts nothing, and was computed from `history` (0: nothing).
+  void submit_valid(const std::shared_ptr<EngineDatabase>& database, Batch batch, std::uint64_t history,
+                    CommitDone done, Deadline deadline);
   /// Answers all submitted batches whose deadline has passed; the earliest deadline of the others.
   Deadline answer_late();
 

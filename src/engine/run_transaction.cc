@@ -145,4 +145,18 @@ Position run_transaction(Engine& engine, EngineDatabase& database,
   }
 }
 
+void submit_transaction(Engine& engine, const std::shared_ptr<EngineDatabase>& database,
+                        const std::function<void(Transaction&)>& body, CommitDone done, Deadline given) {
+  const Engine::Call call(engine);
+  const Running running(*database);
+  Transaction::Impl run(engine, *database, engine.deadline(given), KeySpace::service);
+  const bool is_lost = !run_body(run, body) || run.is_broken();
+  // Whoever has the turn has lost often: what would make it lose again comes after it.
+  if (is_lost || (run.has_writes() && database->turn().is_taken())) {
+    return done({{.seq = 0, .failed_check = 0}, {}});
+  }
+  if (!run.has_writes()) return done({{.seq = run.read_at().seq, .failed_check = {}}, {}});
+  run.submit(database, std::move(done));
+}
+
 }  // namespace holdfast

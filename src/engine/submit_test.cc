@@ -8,6 +8,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -161,6 +163,31 @@ TEST_F(SubmitTest, AFirstBatchWhoseReadHangsIsToldTimeoutAtItsDeadline) {
   EXPECT_FALSE(handle().get("a"));
 }
 
+TEST_F(SubmitTest, AFirstReadThatHangsHoldsUpNoOtherDatabaseOfItsLane) {
+  know();
+  HeldRead read(*backend);
+  const Reply held = submit(put_batch("a"), milliseconds(10'000), "held");
+  read.wait_until_held();
+  EXPECT_TRUE(submit(put_batch("b")).comes_soon());
+  EXPECT_TRUE(submit(put_batch("c"), milliseconds(10'000), "fresh").comes_soon());
+  EXPECT_TRUE(held.is_unanswered());
+  read.release();
+  EXPECT_TRUE(held.get().get().committed());
+}
+
+TEST_F(SubmitTest, KnownDatabasesGoOnHoweverManyFirstReadsHang) {
+  know();
+  std::promise<void> leave;
+  backend->before_read = [left = leave.get_future().share()](const ReadRequest&) { left.wait(); };
+  std::vector<Reply> held;
+  for (int i = 0; i < 100; ++i) {
+    held.push_back(submit(put_batch("a"), milliseconds(10'000), "held" + std::to_string(i)));
+  }
+  EXPECT_TRUE(submit(put_batch("b")).comes_soon());
+  leave.set_value();
+  for (const Reply& reply : held) EXPECT_TRUE(reply.get().get().committed());
+}
+
 TEST_F(SubmitTest, BlockedCallersCommitWhileAnotherDatabaseIsReadFor) {
   know();
   backend->hold();
@@ -183,9 +210,11 @@ TEST_F(SubmitTest, BlockedCallersCommitWhileAnotherDatabaseIsReadFor) {
 
 TEST_F(SubmitTest, KnownDatabasesGoOnHoweverManyNewOnesAreReadFor) {
   know();
-  constexpr int kNew = 100;
+  // Each read makes the next one needed, until the known database has been committed to.
+  constexpr int kNew = 20'000;
   std::vector<Reply> fresh(kNew);
   std::atomic<int> made = 0;
+  std::atomic<bool> has_gone_on = false;
   const auto submit_to_new = [&] {
     const int number = made++;
     handle("new" + std::to_string(number))
@@ -199,16 +228,19 @@ TEST_F(SubmitTest, KnownDatabasesGoOnHoweverManyNewOnesAreReadFor) {
           put_batch("b"),
           [&, done = known.done()](CommitResult result) {
             made_before_known = made;
+            has_gone_on = true;
             done(std::move(result));
           },
           in(milliseconds(10'000)));
     }
-    if (made < kNew) submit_to_new();
+    if (made < kNew && !has_gone_on) submit_to_new();
   };
   submit_to_new();
   EXPECT_TRUE(known.get().get().committed());
   EXPECT_LT(made_before_known, kNew);
-  for (const Reply& each : fresh) EXPECT_TRUE(each.get().get().committed());
+  for (int i = 0; i < made; ++i) {
+    EXPECT_TRUE(fresh[static_cast<std::size_t>(i)].get().get().committed());
+  }
   backend->before_read = nullptr;
 }
 
@@ -505,6 +537,87 @@ TEST_F(SubmitTest, ADatabaseNeedsNoHandleWhileItsBatchIsUnderWay) {
   backend->release();
   EXPECT_TRUE(answer.get().get().committed());
   EXPECT_TRUE(handle("gone").get("k"));
+}
+
+// ---- Transactions
+
+class SubmitTransactionTest : public SubmitTest {
+ protected:
+  Reply submit_transaction(const std::function<void(Transaction&)>& body) {
+    Reply answer;
+    handle().submit_transaction(body, answer.done(), in(milliseconds(10'000)));
+    return answer;
+  }
+  static void add_one(Transaction& transaction) {
+    const auto entry = transaction.get("n");
+    transaction.put("n", entry ? entry->value + "1" : "1");
+  }
+};
+
+TEST_F(SubmitTransactionTest, CommitsWhatItsBodyWroteWithoutWaiting) {
+  know();
+  const Reply other = occupy();
+  const Reply answer = submit_transaction(add_one);
+  EXPECT_TRUE(answer.is_unanswered());
+  backend->release();
+  const Outcome outcome = answer.get().get();
+  EXPECT_TRUE(outcome.committed());
+  EXPECT_EQ(handle().get("n")->value, "1");
+  EXPECT_EQ(handle().get("n")->version, outcome.seq);
+  EXPECT_TRUE(other.get().get().committed());
+}
+
+TEST_F(SubmitTransactionTest, LosesIfWhatItReadIsNotTrueAnyMore) {
+  know();
+  const Reply other = occupy();
+  const Reply first = submit_transaction(add_one);
+  const Reply second = submit_transaction(add_one);
+  backend->release();
+  EXPECT_NE(first.get().get().committed(), second.get().get().committed());
+  EXPECT_EQ(handle().get("n")->value, "1");
+  EXPECT_TRUE(other.get().get().committed());
+}
+
+TEST_F(SubmitTransactionTest, LosesIfTheDatabaseWasDroppedMeanwhile) {
+  know();
+  backend->script([this](ScriptedBackend& scripted, std::span<Group> groups) {
+    scripted.inner().drop("db", groups[0].history, in(milliseconds(10'000)));
+    scripted.inner().commit(groups);
+  });
+  const Reply answer = submit_transaction(add_one);
+  EXPECT_FALSE(answer.get().get().committed());
+  EXPECT_FALSE(handle().get("n"));
+  handle().transact(add_one);
+  EXPECT_EQ(handle().get("n")->value, "1");
+}
+
+TEST_F(SubmitTransactionTest, OfABodyThatWritesNothingIsAnsweredWithoutACall) {
+  handle().put("k", "v");
+  const std::size_t calls = backend->calls().size();
+  const Reply answer = submit_transaction([](Transaction& transaction) { transaction.get("k"); });
+  EXPECT_EQ(answer.get().get().seq, 1u);
+  EXPECT_EQ(backend->calls().size(), calls);
+}
+
+TEST_F(SubmitTransactionTest, ThrowsWhatItsBodyThrowsAndIsNeverAnsweredThen) {
+  know();
+  Reply answer;
+  const auto body = [](Transaction& transaction) {
+    transaction.put("k", "v");
+    throw std::runtime_error("the body's");
+  };
+  EXPECT_THROW(handle().submit_transaction(body, answer.done()), std::runtime_error);
+  engine->close();
+  EXPECT_EQ(answer.times(), 0);
+}
+
+TEST_F(SubmitTransactionTest, LosesAgainstWhoeverHasTheTurn) {
+  know();
+  const auto name = database();
+  ASSERT_TRUE(name->turn().take(*clock, in(milliseconds(1'000))));
+  EXPECT_FALSE(submit_transaction(add_one).get().get().committed());
+  name->turn().give_back();
+  EXPECT_TRUE(submit_transaction(add_one).get().get().committed());
 }
 
 }  // namespace

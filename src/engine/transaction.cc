@@ -30,6 +30,11 @@ Range beyond(const Range& range, View last, bool reverse) {
   return {Bytes(last) + '\0', range.end};
 }
 
+/// The history went on in another way: what was read is not true any more.
+bool is_loss(const Error& error) {
+  return error.code() == Code::history_changed && error.retry() == Retry::now;
+}
+
 }  // namespace
 
 Transaction::Impl::Impl(Engine& engine, EngineDatabase& database, Deadline deadline, KeySpace space)
@@ -286,10 +291,7 @@ void Transaction::Impl::release(const ObjectId& id) {
   write_valid(writes_to_erase_object(id, released_.back().second, now_ms_, false).front());
 }
 
-std::optional<Position> Transaction::Impl::commit() {
-  if (is_broken_) return std::nullopt;
-  // All reads are true together at the latest of them.
-  if (!has_writes()) return at_;
+Batch Transaction::Impl::take_batch() {
   // One write is enough to release an object; what there is room for frees its space at once.
   for (const auto& [id, record] : released_) {
     if (writes_.size() + stamped_.size() + record.pieces > limits::kBatchWrites) continue;
@@ -299,14 +301,31 @@ std::optional<Position> Transaction::Impl::commit() {
   batch.writes.reserve(batch.writes.size() + writes_.size());
   for (auto& [key, write] : writes_) batch.writes.push_back(std::move(write));
   validate_batch(batch, true);
+  return batch;
+}
+
+std::optional<Position> Transaction::Impl::commit() {
+  if (is_broken_) return std::nullopt;
+  // All reads are true together at the latest of them.
+  if (!has_writes()) return at_;
   try {
-    const Settled settled = database_.committer().commit(database_, std::move(batch), at_.history, deadline_);
+    const Settled settled = database_.committer().commit(database_, take_batch(), at_.history, deadline_);
     if (!settled.outcome.committed()) return std::nullopt;
     return Position{settled.history, settled.outcome.seq};
   } catch (const Error& error) {
-    if (error.code() == Code::history_changed && error.retry() == Retry::now) return std::nullopt;
+    if (is_loss(error)) return std::nullopt;
     throw;
   }
+}
+
+void Transaction::Impl::submit(const std::shared_ptr<EngineDatabase>& database, CommitDone done) {
+  engine_.submit_valid(
+      database, take_batch(), at_.history,
+      [done = std::move(done)](CommitResult result) {
+        if (result.error && is_loss(*result.error)) return done({{.seq = 0, .failed_check = 0}, {}});
+        done(std::move(result));
+      },
+      deadline_);
 }
 
 // ---- Own writes in own reads

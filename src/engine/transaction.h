@@ -22,6 +22,10 @@ namespace holdfast {
 Position run_transaction(Engine& engine, EngineDatabase& database,
                          const std::function<void(Transaction&)>& body, Deadline deadline, KeySpace space);
 
+/// Database::submit_transaction.
+void submit_transaction(Engine& engine, const std::shared_ptr<EngineDatabase>& database,
+                        const std::function<void(Transaction&)>& body, CommitDone done, Deadline deadline);
+
 /// For one thread.
 class Transaction::Impl {
  public:
@@ -46,6 +50,10 @@ class Transaction::Impl {
   /// Where it was committed, or read if it wrote nothing. Nothing: it has lost against another commit and
   /// must run again. After it the run is over.
   std::optional<Position> commit();
+  /// commit() without waiting, of a run that has writes; an outcome that is not committed has lost.
+  void submit(const std::shared_ptr<EngineDatabase>& database, CommitDone done);
+  /// Where it read; {0, 0} if it did not.
+  Position read_at() const { return at_; }
   bool has_writes() const { return !writes_.empty() || !stamped_.empty(); }
   /// Whether all that was read is still true.
   bool reads_hold();
@@ -57,6 +65,8 @@ class Transaction::Impl {
  private:
   using Writes = absl::btree_map<Bytes, Write, std::less<>>;
 
+  /// What is to be committed. After it the run is over.
+  Batch take_batch();
   void validate(View key) const;
   // These take the engine's own keys as well.
   std::optional<Entry> get_valid(View key);
