@@ -1,6 +1,10 @@
 #include "server/routes.h"
 
 #include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
 
 #include "server/openapi.h"
 #include "server/status.h"
@@ -135,6 +139,69 @@ Response when_committed(Call& call, Batch batch, std::function<Response(const Ou
         return response_of(call.request->id, [&]() -> Response { std::rethrow_exception(error); });
       });
     }
+  };
+  return response;
+}
+
+namespace {
+
+/// Brings together the outcome of a commit and whoever is to be told it, whichever comes first. Thread-safe.
+class LateOutcome {
+ public:
+  void tell(CommitResult result) {
+    std::function<void(CommitResult)> hear;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (!hear_) {
+        result_ = std::move(result);
+        return;
+      }
+      hear = std::move(hear_);
+    }
+    hear(std::move(result));
+  }
+  void ask(std::function<void(CommitResult)> hear) {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (!result_) {
+        hear_ = std::move(hear);
+        return;
+      }
+    }
+    hear(std::move(*result_));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::optional<CommitResult> result_;
+  std::function<void(CommitResult)> hear_;
+};
+
+}  // namespace
+
+Response when_transacted(Call& call, const TransactionBody& body) {
+  std::function<Response()> make;
+  const auto outcome = std::make_shared<LateOutcome>();
+  call.database().submit_transaction([&](Transaction& transaction) { make = body(transaction); },
+                                     [outcome](CommitResult result) { outcome->tell(std::move(result)); },
+                                     call.request->deadline);
+  const auto respond_to = [&call, make = std::move(make), body](const CommitResult& result) {
+    if (result.get().committed()) return make();
+    // Reads take their time, and this is a thread that does I/O.
+    Response response;
+    response.work = [&call, body] {
+      return response_of(call.request->id,
+                         [&] { return call.database().transact(body, call.request->deadline)(); });
+    };
+    return response;
+  };
+  Response response;
+  response.later = [&call, outcome, respond_to](const Respond& respond) {
+    outcome->ask([&call, respond, respond_to](CommitResult result) {
+      respond([&call, respond_to, result = std::move(result)] {
+        return response_of(call.request->id, [&] { return respond_to(result); });
+      });
+    });
   };
   return response;
 }

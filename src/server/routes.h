@@ -52,5 +52,11 @@ std::string etag_of(Seq version);
 /// Submits the batch to the database of the path. `make` makes the response of its outcome, which is durable
 /// then; what it throws, or the commit, becomes the response of its code.
 Response when_committed(Call& call, Batch batch, std::function<Response(const Outcome&)> make);
+/// Runs as a transaction and gives what makes the response once that is committed. May run several times;
+/// must not change what it has captured.
+using TransactionBody = std::function<std::function<Response()>(Transaction&)>;
+/// Runs `body` on this thread, a worker's, which its reads block, and submits what it wrote: no thread waits
+/// for the commit. If that has lost against others a worker transacts and waits.
+Response when_transacted(Call& call, const TransactionBody& body);
 
 }  // namespace holdfast::server

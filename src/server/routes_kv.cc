@@ -1,5 +1,9 @@
 // The service kv: small values under a key, with expiry, conditions and counters.
+#include <algorithm>
+#include <memory>
+
 #include "holdfast/kv.h"
+#include "holdfast/limits.h"
 #include "server/openapi.h"
 #include "server/payload_json.h"
 #include "server/routes.h"
@@ -31,17 +35,33 @@ Response get_kv(Call& call) {
   return response;
 }
 
+Response set_response(bool is_set) {
+  if (!is_set) precondition_failed();
+  return json_response({{"set", true}});
+}
+
+/// Such a payload is uploaded before its commit, once for all attempts of a call that waits.
+bool is_large(const Payload& payload) { return payload.size_bytes() > limits::kInlinePayloadBytes; }
+
 Response set_kv(Call& call) {
   KvSetOptions options;
   options.ttl = ttl_of(call.signed_number("ttl_ms"));
   options.only_if_absent = is_if_none_match(call);
   options.only_if_version = if_match_of(call);
-  if (!Kv(call.database()).set(call.path("key"), payload_of_body(call), options)) precondition_failed();
-  return json_response({{"set", true}});
+  Kv kv(call.database());
+  const auto value = std::make_shared<const Payload>(payload_of_body(call));
+  if (is_large(*value)) return set_response(kv.set(call.path("key"), *value, options));
+  return when_transacted(call, [kv, &key = call.path("key"), value, options](Transaction& transaction) {
+    const bool is_set = kv.set(transaction, key, *value, options);
+    return [is_set] { return set_response(is_set); };
+  });
 }
 
 Response erase_kv(Call& call) {
-  return json_response({{"erased", Kv(call.database()).erase(call.path("key"))}});
+  return when_transacted(call, [kv = Kv(call.database()), &key = call.path("key")](Transaction& transaction) {
+    const bool is_erased = kv.erase(transaction, key);
+    return [is_erased] { return json_response({{"erased", is_erased}}); };
+  });
 }
 
 Response change_kv(Call& call) {
@@ -50,14 +70,21 @@ Response change_kv(Call& call) {
   if (fields.has("increment") == fields.has("ttl_ms")) {
     refuse_request("the body has either \"increment\", or \"ttl_ms\", which may be null for no expiry");
   }
-  Kv kv(call.database());
+  const Kv kv(call.database());
+  const Bytes& key = call.path("key");
   if (fields.has("increment")) {
-    return json_response({{"value", kv.increment(call.path("key"), fields.signed_number("increment"))}});
+    return when_transacted(call,
+                           [kv, &key, by = fields.signed_number("increment")](Transaction& transaction) {
+                             const std::int64_t value = kv.increment(transaction, key, by);
+                             return [value] { return json_response({{"value", value}}); };
+                           });
   }
   const bool is_never = fields.at("ttl_ms").is_null();
   const auto ttl = is_never ? std::nullopt : ttl_of(fields.signed_number("ttl_ms"));
-  if (!kv.expire(call.path("key"), ttl)) throw Error(Code::not_found, "there is no such key");
-  return json_response({{"set", true}});
+  return when_transacted(call, [kv, &key, ttl](Transaction& transaction) {
+    if (!kv.expire(transaction, key, ttl)) throw Error(Code::not_found, "there is no such key");
+    return [] { return set_response(true); };
+  });
 }
 
 Response list_kv(Call& call) {
@@ -76,8 +103,18 @@ Response get_many_kv(Call& call) {
 }
 
 Response set_many_kv(Call& call) {
-  Kv(call.database()).set_many(keyed_payloads_of_body(call, "entries", limits::kReadGets));
-  return json_response({{"set", true}});
+  using Entries = std::vector<std::pair<Bytes, Payload>>;
+  Kv kv(call.database());
+  const auto entries =
+      std::make_shared<const Entries>(keyed_payloads_of_body(call, "entries", limits::kReadGets));
+  if (std::ranges::any_of(*entries, [](const auto& entry) { return is_large(entry.second); })) {
+    kv.set_many(*entries);
+    return set_response(true);
+  }
+  return when_transacted(call, [kv, entries](Transaction& transaction) {
+    kv.set_many(transaction, *entries);
+    return [] { return set_response(true); };
+  });
 }
 
 Json item_schema() {

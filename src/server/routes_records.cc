@@ -1,4 +1,6 @@
 // The service records: versioned documents under a key.
+#include <memory>
+
 #include "holdfast/records.h"
 #include "server/openapi.h"
 #include "server/payload_json.h"
@@ -23,18 +25,29 @@ Response put_record(Call& call) {
   RecordPutOptions options;
   options.only_if_absent = is_if_none_match(call);
   options.only_if_version = if_match_of(call);
-  const auto version = Records(call.database()).put(call.path("key"), payload_of_body(call), options);
-  if (!version) precondition_failed();
-  Response response = json_response({{"version", *version}});
-  response.headers.emplace_back("ETag", etag_of(*version));
-  return response;
+  const auto value = std::make_shared<const Payload>(payload_of_body(call));
+  return when_transacted(call, [records = Records(call.database()), &key = call.path("key"), value,
+                                options](Transaction& transaction) {
+    const auto version = records.put(transaction, key, *value, options);
+    return [version] {
+      if (!version) precondition_failed();
+      Response response = json_response({{"version", *version}});
+      response.headers.emplace_back("ETag", etag_of(*version));
+      return response;
+    };
+  });
 }
 
 Response erase_record(Call& call) {
   const auto version = if_match_of(call);
-  const bool erased = Records(call.database()).erase(call.path("key"), {.only_if_version = version});
-  if (!erased && version) precondition_failed();
-  return json_response({{"erased", erased}});
+  return when_transacted(
+      call, [records = Records(call.database()), &key = call.path("key"), version](Transaction& transaction) {
+        const bool is_erased = records.erase(transaction, key, {.only_if_version = version});
+        return [is_erased, is_conditional = version.has_value()] {
+          if (!is_erased && is_conditional) precondition_failed();
+          return json_response({{"erased", is_erased}});
+        };
+      });
 }
 
 /// Documents whose member at `path` equals `equals`.
@@ -74,9 +87,13 @@ Response list_records(Call& call) {
 }
 
 Response put_many_records(Call& call) {
-  const auto pairs = keyed_payloads_of_body(call, "records", limits::kManyRecords);
-  Records(call.database()).put_many(pairs);
-  return json_response({{"put", pairs.size()}});
+  using Pairs = std::vector<std::pair<Bytes, Payload>>;
+  const auto pairs =
+      std::make_shared<const Pairs>(keyed_payloads_of_body(call, "records", limits::kManyRecords));
+  return when_transacted(call, [records = Records(call.database()), pairs](Transaction& transaction) {
+    records.put_many(transaction, *pairs);
+    return [size = pairs->size()] { return json_response({{"put", size}}); };
+  });
 }
 
 Response get_many_records(Call& call) {

@@ -52,17 +52,17 @@ class Commits : public testing::Test {
     return connections;
   }
 
-  /// Has somebody else change the entry "known" before each of the next `count` commits.
-  void overtake(int count) {
+  /// Has somebody else change an entry before each of the next `count` commits.
+  void overtake(int count, const std::string& key = "known", const std::string& value = "other") {
     for (int i = 0; i < count; ++i) {
-      backend->script([this](ScriptedBackend& scripted, std::span<Group> groups) {
+      backend->script([this, key, value](ScriptedBackend& scripted, std::span<Group> groups) {
         Group other;
         other.database = "db";
         other.session = {5, 5};
         other.number = ++overtakers_;
         other.history = groups[0].history;
         other.now_ms = groups[0].now_ms;
-        other.batches.push_back({{}, {Write::put("known", "other")}});
+        other.batches.push_back({{}, {Write::put(key, value)}});
         scripted.inner().commit({&other, 1});
         EXPECT_FALSE(other.error);
         scripted.inner().commit(groups);
@@ -122,6 +122,51 @@ TEST_F(CommitsOfOneWorker, AreMadeByEveryRouteThatNeedsNoRead) {
   }
   EXPECT_FALSE(database().get("known"));
   EXPECT_TRUE(database().get("b"));
+}
+
+TEST_F(CommitsOfOneWorker, OfKvAndRecordsOccupyTheWorkerOnlyWhileTheyRead) {
+  const std::string kv = "/v1/databases/db/kv";
+  const std::string records = "/v1/databases/db/records";
+  server->request("PUT", kv + "/gone", "1", kJson);
+  server->request("PUT", records + "/gone", "1", kJson);
+  backend->hold();
+  std::vector<std::unique_ptr<HttpConnection>> connections;
+  const auto send = [&](const std::string& method, const std::string& target, const std::string& body) {
+    connections.push_back(std::make_unique<HttpConnection>(server->port()));
+    connections.back()->send(request_text(method, target, body, kJson));
+  };
+  send("PUT", kv + "/a", "1");
+  send("POST", kv + "/n", R"({"increment":2})");
+  send("DELETE", kv + "/gone", "");
+  send("POST", kv, R"({"entries":[{"key":"b","value":3}]})");
+  send("PUT", records + "/a", "4");
+  send("DELETE", records + "/gone", "");
+  send("POST", records, R"({"records":[{"key":"b","value":5}]})");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(server->get("/v1/databases/db/entries").status, 200) << "the worker is free";
+  }
+  backend->release();
+  for (auto& connection : connections) {
+    const HttpAnswer answer = connection->receive();
+    EXPECT_EQ(answer.status, 200) << answer.body;
+  }
+  EXPECT_EQ(server->get(kv + "/a").body, "1");
+  EXPECT_EQ(server->get(kv + "/n").body, "2");
+  EXPECT_EQ(server->get(kv + "/b").body, "3");
+  EXPECT_EQ(server->get(kv + "/gone").status, 404);
+  EXPECT_EQ(server->get(records + "/a").body, "4");
+  EXPECT_EQ(server->get(records + "/b").body, "5");
+  EXPECT_EQ(server->get(records + "/gone").status, 404);
+}
+
+TEST_F(Commits, ThatLoseAgainstOthersAreMadeAgainOnWhatIsThereThen) {
+  overtake(3, "kv/n", "10");
+  const HttpAnswer sum = server->request("POST", "/v1/databases/db/kv/n", R"({"increment":1})", kJson);
+  EXPECT_EQ(sum.json()["value"], 11) << sum.body;
+  overtake(3, "kv/n", "20");
+  EXPECT_EQ(server->request("PUT", "/v1/databases/db/kv/n", "1", {{"If-None-Match", "*"}}).status, 412);
+  EXPECT_EQ(server->request("PUT", "/v1/databases/db/kv/n", "30", kJson).status, 200);
+  EXPECT_EQ(server->get("/v1/databases/db/kv/n").body, "30");
 }
 
 TEST_F(Commits, ADrainWaitsForThem) {
