@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "contract/head.h"
+#include "engine/entry_objects.h"
 
 namespace holdfast::migrate {
 namespace {
@@ -24,6 +25,7 @@ void SentState::add(const Entry& entry) {
     holdfast::add(page.lasting, hash);
   }
   ++entries_;
+  objects_.put(entry.key);
 }
 
 Range SentState::page_of(const Bytes& key) const {
@@ -39,6 +41,7 @@ void SentState::restart_page(const Bytes& begin) {
   SentPage& page = pages_.at(begin);
   page = {};
   page.by_entry.emplace();
+  objects_.clear(page_of(begin));
 }
 
 void SentState::put(const Entry& entry) {
@@ -46,9 +49,13 @@ void SentState::put(const Entry& entry) {
   const Expiring sent{hash_of(entry.key, entry.value, entry.expires_at_ms), entry.expires_at_ms};
   page.by_entry->insert_or_assign(entry.key, sent);
   ++entries_;
+  objects_.put(entry.key);
 }
 
-void SentState::erase(const Bytes& key) { std::prev(pages_.upper_bound(key))->second.by_entry->erase(key); }
+void SentState::erase(const Bytes& key) {
+  std::prev(pages_.upper_bound(key))->second.by_entry->erase(key);
+  objects_.erase(key);
+}
 
 Digest SentState::digest(UnixMs time_ms) const {
   Digest sum;
@@ -126,6 +133,7 @@ Exporter::Result Exporter::run(StepSink& sink) {
   result.at = since_;
   // No scan before was judged at a later time than this answer, so nothing that counts now was left out.
   result.time_ms = read({}).time_ms;
+  send_missing(result.time_ms, sink);
   result.digest = sent_.digest(result.time_ms);
   result.digest.at = since_;
   return result;
@@ -187,6 +195,13 @@ void Exporter::follow(StepSink& sink) {
     outdated.clear();
   }
   since_ = through;
+}
+
+// They have expired, and so count in no digest.
+void Exporter::send_missing(UnixMs time_ms, StepSink& sink) {
+  for (Bytes& key : sent_.objects().missing()) {
+    sink.put({std::move(key), ObjectRecord{}.text(), since_.seq, time_ms});
+  }
 }
 
 void Exporter::apply(const Change& change, StepSink& sink, std::set<Bytes>& outdated) {

@@ -3,8 +3,9 @@
 // All entries are scanned, page by page, each page at a later position; then the change log since the first
 // page is followed. A page that was written to is sent again whole, once, and from then on kept entry by
 // entry, so that further changes are sent instead of pages. It ends when the log has no more: all steps
-// together then make the state at that position. This is how Database::digest() works (engine/digest.h), and
-// the sum over what was sent is that digest.
+// together then make the state at that position, and describe objects that are only waiting to be swept as
+// expired, so that the target's sweeper finds them too. This is how Database::digest() works
+// (engine/digest.h), and the sum over what was sent is that digest.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include "engine/digest.h"
 #include "engine/engine.h"
 #include "holdfast/migrate.h"
+#include "migrate/sent_objects.h"
 
 namespace holdfast::migrate {
 
@@ -49,6 +51,7 @@ class SentState {
   void put(const Entry& entry);
   void erase(const Bytes& key);
 
+  const SentObjects& objects() const { return objects_; }
   bool is_empty() const { return pages_.empty(); }
   std::uint64_t entries() const { return entries_; }
   Digest digest(UnixMs time_ms) const;
@@ -65,6 +68,7 @@ class SentState {
   };
   std::map<Bytes, SentPage> pages_;
   std::uint64_t entries_ = 0;
+  SentObjects objects_;
 };
 
 class Exporter {
@@ -99,6 +103,7 @@ class Exporter {
   void scan_all(StepSink& sink);
   void follow(StepSink& sink);
   void send_again(const Bytes& begin, StepSink& sink);
+  void send_missing(UnixMs time_ms, StepSink& sink);
   void apply(const Change& change, StepSink& sink, std::set<Bytes>& outdated);
 
   Engine& engine_;
