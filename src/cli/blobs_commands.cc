@@ -147,6 +147,16 @@ int rename(Context& context, const Arguments& arguments) {
   return kExitSuccess;
 }
 
+int copy(Context& context, const Arguments& arguments) {
+  Transfer transfer(context);
+  const auto info =
+      blobs_of(context, arguments).copy(arguments.text("FROM"), arguments.text("TO"), transfer.progress());
+  transfer.clear();
+  if (!info) no_such_blob();
+  context.out().object({{"size_bytes", Cell::number(info->size_bytes)}, {"hash", Cell::text(info->hash)}});
+  return kExitSuccess;
+}
+
 int verify(Context& context, const Arguments& arguments) {
   Transfer transfer(context);
   const auto info = blobs_of(context, arguments).verify(arguments.text("KEY"), transfer.progress());
@@ -206,6 +216,12 @@ std::vector<Command> blobs_commands() {
                                  {.name = "TO", .help = "its new key", .required = true}}),
        .examples = {{"blobs rename draft.pdf final.pdf", "in one commit, whatever its size"}},
        .run = rename},
+      {.path = "blobs copy",
+       .summary = "copy a blob to another key, replacing what is there",
+       .arguments = with_prefix({{.name = "FROM", .help = "its key", .required = true},
+                                 {.name = "TO", .help = "the key of the copy", .required = true}}),
+       .examples = {{"blobs copy final.pdf archive/final.pdf", "with its content type and metadata"}},
+       .run = copy},
       {.path = "blobs verify",
        .summary = "read all bytes of a blob and compare their hash",
        .arguments = with_prefix({kKey}),

@@ -104,6 +104,11 @@ Response get_blob(Call& call) {
   throw Error(Code::conflict, "others replace this blob all the time; try again");
 }
 
+Response size_and_hash(const std::optional<BlobInfo>& info) {
+  if (!info) not_there();
+  return json_response({{"size_bytes", info->size_bytes}, {"hash", info->hash}});
+}
+
 Response put_blob(Call& call) {
   BlobPutOptions options;
   const View type = call.header("Content-Type");
@@ -118,7 +123,7 @@ Response put_blob(Call& call) {
   BodyReader& body = *call.request->body_reader;
   const auto info = Blobs(call.database()).put(call.path("key"), [&body] { return body.read(); }, options);
   if (!info) precondition_failed();
-  return json_response({{"size_bytes", info->size_bytes}, {"hash", info->hash}});
+  return size_and_hash(info);
 }
 
 Response erase_blob(Call& call) {
@@ -139,6 +144,39 @@ Response list_blobs(Call& call) {
   std::vector<std::string> items;
   for (const BlobInfo& info : listing.items) items.push_back(json_of(info).dump());
   return listing_response(items, listing.cursor);
+}
+
+/// The other key, in the body of a move.
+Bytes target_of(const Call& call) {
+  const Json body = call.json_body();
+  return Fields(body, "the body", {}, {"to"}).bytes("to");
+}
+
+/// For what takes as long as the blob is large.
+BlobProgress until_the_server_stops(const Call& call) {
+  return [&state = call.state](std::uint64_t, std::optional<std::uint64_t>) {
+    if (state.is_draining)
+      throw Error(Code::unavailable, Retry::backoff, "the server is stopping; try again");
+  };
+}
+
+Response rename_blob(Call& call) {
+  const Bytes to = target_of(call);
+  if (!Blobs(call.database()).rename(call.path("key"), to)) not_there();
+  return json_response({{"renamed", true}});
+}
+
+Response copy_blob(Call& call) {
+  const Bytes to = target_of(call);
+  return size_and_hash(Blobs(call.database()).copy(call.path("key"), to, until_the_server_stops(call)));
+}
+
+Response verify_blob(Call& call) {
+  return size_and_hash(Blobs(call.database()).verify(call.path("key"), until_the_server_stops(call)));
+}
+
+Json size_and_hash_schema() {
+  return object_schema({{"size_bytes", integer_schema()}, {"hash", text_schema()}}, {"size_bytes", "hash"});
 }
 
 Json info_schema() {
@@ -179,9 +217,7 @@ void add_blob_routes(std::vector<Route>& routes) {
                     {"Holdfast-Hash", text_schema(), "BLAKE2b-256 of the bytes: 400 if it is another.", true},
                     if_match_parameter(),
                     if_none_match_parameter()};
-  put.answers = {
-      {200, "It is there.", "application/json",
-       object_schema({{"size_bytes", integer_schema()}, {"hash", text_schema()}}, {"size_bytes", "hash"})}};
+  put.answers = {{200, "It is there.", "application/json", size_and_hash_schema()}};
   routes.push_back(put);
 
   Route erase = make_route("blobs", "DELETE", one, "erase_blob", "Erases a blob.", Scope::write, erase_blob);
@@ -201,6 +237,33 @@ void add_blob_routes(std::vector<Route>& routes) {
   list.parameters = list_parameters();
   list.answers = {{200, "A page.", "application/json", listing_schema(info_schema())}};
   routes.push_back(list);
+
+  const Body target = {"application/json", object_schema(bytes_members("to", "The other key"), {}),
+                       "Where to; what is there is replaced."};
+  Route rename =
+      make_route("blobs", "POST", "/v1/databases/{db}/blob-rename/{key+}", "rename_blob",
+                 "Moves a blob to another key, in one commit whatever its size.", Scope::write, rename_blob);
+  rename.body_limit_bytes = 16u << 10;
+  rename.body = target;
+  rename.answers = {
+      {200, "It is there.", "application/json", object_schema({{"renamed", boolean_schema()}}, {"renamed"})}};
+  routes.push_back(rename);
+
+  Route copy = make_route("blobs", "POST", "/v1/databases/{db}/blob-copy/{key+}", "copy_blob",
+                          "Copies a blob to another key, with its content type and metadata. Answers when "
+                          "that is done, which takes as long as an upload.",
+                          Scope::write, copy_blob);
+  copy.body_limit_bytes = 16u << 10;
+  copy.body = target;
+  copy.answers = {{200, "It is there.", "application/json", size_and_hash_schema()}};
+  routes.push_back(copy);
+
+  Route verify = make_route("blobs", "POST", "/v1/databases/{db}/blob-verify/{key+}", "verify_blob",
+                            "Reads all bytes of a blob and hashes them again; 500, corruption, if they are "
+                            "not those that were put.",
+                            Scope::read, verify_blob);
+  verify.answers = {{200, "They are.", "application/json", size_and_hash_schema()}};
+  routes.push_back(verify);
 }
 
 }  // namespace holdfast::server

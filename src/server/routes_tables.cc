@@ -39,6 +39,14 @@ Response erase_table(Call& call) {
   return json_response({{"erased", Tables(call.database()).erase_table(call.path("table"))}});
 }
 
+Response clean_up_table(Call& call) {
+  return json_response({{"removed", Tables(call.database()).cleanup_expired(call.path("table"))}});
+}
+
+Response clean_up_tables(Call& call) {
+  return json_response({{"removed", Tables(call.database()).cleanup_all_expired()}});
+}
+
 Response list_records(Call& call) {
   const auto listing = Tables(call.database()).list(call.path("table"), list_options_of(call));
   std::vector<std::string> items;
@@ -217,6 +225,19 @@ void add_table_routes(std::vector<Route>& routes) {
       make_route("tables", "DELETE", table, "erase_table", "Erases a table.", Scope::write, erase_table);
   erase_all.answers = {truth("erased", "It is gone.")};
   routes.push_back(erase_all);
+
+  const Answer removed = {200, "How many expired records there were.", "application/json",
+                          object_schema({{"removed", integer_schema()}}, {"removed"})};
+  Route clean = make_route("tables", "POST", "/v1/databases/{db}/tables/{table}/cleanup", "clean_up_table",
+                           "Frees what expired records and an erased table of this name occupy.",
+                           Scope::write, clean_up_table);
+  clean.answers = {removed};
+  routes.push_back(clean);
+
+  Route clean_all = make_route("tables", "POST", "/v1/databases/{db}/tables-cleanup", "clean_up_tables",
+                               "The same of all tables.", Scope::write, clean_up_tables);
+  clean_all.answers = {removed};
+  routes.push_back(clean_all);
 
   Route list = make_route("tables", "GET", "/v1/databases/{db}/tables/{table}/records", "list_table_records",
                           "Records by key.", Scope::read, list_records);

@@ -51,6 +51,8 @@ TEST_F(CliData, ListsRenamesAndDeletesBlobs) {
   output({"blobs", "put", "b/1"}, "22");
   EXPECT_EQ(rows({"blobs", "list"}).size(), 2u);
   EXPECT_EQ(rows({"blobs", "list", "b/"}).at(0)["size_bytes"], 2);
+  output({"blobs", "copy", "a/1", "copy"});
+  EXPECT_EQ(output({"blobs", "get", "copy"}), "1");
   output({"blobs", "rename", "a/1", "c"});
   expect_error(run({"blobs", "rename", "a/1", "d"}), Code::not_found, "");
   EXPECT_EQ(output({"blobs", "get", "c"}), "1");

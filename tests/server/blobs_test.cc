@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "holdfast/open.h"
 #include "tests/server/client.h"
 
 namespace holdfast::testing_support {
@@ -42,6 +43,61 @@ TEST(BlobRoutes, GoThereAndBackWithTypeHashAndMetadata) {
   EXPECT_EQ(server.request("HEAD", kBlob).headers.at("content-length"), "300000");
   EXPECT_EQ(server.request("DELETE", kBlob).json(), json({{"erased", true}}));
   EXPECT_EQ(server.get(kBlob).status, 404);
+}
+
+TEST(BlobRoutes, MoveCopyAndVerify) {
+  TestServer server;
+  const HeaderList type = {{"Content-Type", "image/jpeg"}};
+  const json put = server.request("PUT", kBlob, pattern(300'000), type).json();
+  const std::string db = "/v1/databases/db";
+  EXPECT_EQ(server.request("POST", db + "/blob-verify/photos/1.jpg").json(), put);
+  EXPECT_EQ(server.post(db + "/blob-copy/photos/1.jpg", {{"to", "photos/2.jpg"}}).json(), put);
+  EXPECT_EQ(server.get(kBlob).body, pattern(300'000));
+  EXPECT_EQ(server.post(db + "/blob-rename/photos/2.jpg", {{"to", "photos/3.jpg"}}).json(),
+            json({{"renamed", true}}));
+  EXPECT_EQ(server.get(db + "/blobs/photos/2.jpg").status, 404);
+  const HttpAnswer moved = server.get(db + "/blobs/photos/3.jpg");
+  EXPECT_EQ(moved.body, pattern(300'000));
+  EXPECT_EQ(moved.headers.at("content-type"), "image/jpeg");
+
+  for (const char* route : {"/blob-copy/none", "/blob-rename/none"}) {
+    EXPECT_EQ(server.post(db + route, {{"to", "x"}}).status, 404) << route;
+    EXPECT_EQ(server.post(db + route, {{"to", ""}}).status, 400) << route;
+    EXPECT_EQ(server.post(db + route, json::object()).status, 400) << route;
+  }
+  EXPECT_EQ(server.request("POST", db + "/blob-verify/none").status, 404);
+}
+
+TEST(BlobRoutes, SayThatTheBytesOfABlobAreNotThoseThatWerePut) {
+  auto backend = open_backend("memory:");
+  Backend& beneath = *backend;
+  server::OpenStore opened;
+  StoreOptions options;
+  options.sweeper = false;
+  opened.store = Store::open(std::move(backend), options);
+  opened.metrics = std::make_shared<Metrics>();
+  TestServer server(std::move(opened), {});
+  server.request("PUT", kBlob, "bytes");
+  // A byte turns beneath the engine.
+  const Scan pieces{Range::prefix("!object/data/")};
+  const std::shared_ptr<Clock> clock = Environment{}.completed().clock;
+  ReadRequest request{.scans = {&pieces, 1}, .now_ms = clock->now_ms()};
+  request.deadline = clock->steady_now() + 30s;
+  const ReadAnswer answer = beneath.read("db", request);
+  ASSERT_EQ(answer.pages.front().entries.size(), 1u);
+  Group group;
+  group.database = "db";
+  group.history = answer.at.history;
+  group.session = {5, 5};
+  group.number = 1;
+  group.now_ms = clock->now_ms();
+  group.deadline = request.deadline;
+  group.batches.push_back({{}, {Write::put(answer.pages.front().entries[0].key, "bytez")}});
+  beneath.commit({&group, 1});
+  ASSERT_FALSE(group.error);
+  const HttpAnswer verified = server.request("POST", "/v1/databases/db/blob-verify/photos/1.jpg");
+  EXPECT_EQ(verified.status, 500);
+  EXPECT_EQ(verified.code(), "corruption");
 }
 
 TEST(BlobRoutes, TakeAndGiveMoreThanIsEverInMemory) {

@@ -69,6 +69,19 @@ TEST(TableRoutes, KeepDictionaries) {
   EXPECT_EQ(server.get(dictionary).status, 404);
 }
 
+TEST(TableRoutes, CleanUpWhatHasExpired) {
+  TestServer server;
+  for (const char* table : {"users", "carts"}) {
+    const std::string record = "/v1/databases/db/tables/" + std::string(table) + "/records/";
+    EXPECT_EQ(server.request("PUT", record + "gone?expires_at_ms=1", "1", kJson).status, 200);
+    EXPECT_EQ(server.request("PUT", record + "here", "1", kJson).status, 200);
+  }
+  EXPECT_EQ(server.request("POST", "/v1/databases/db/tables/users/cleanup").json(), json({{"removed", 1}}));
+  EXPECT_EQ(server.request("POST", "/v1/databases/db/tables-cleanup").json(), json({{"removed", 1}}));
+  EXPECT_EQ(server.request("POST", "/v1/databases/db/tables-cleanup").json(), json({{"removed", 0}}));
+  EXPECT_EQ(server.get("/v1/databases/db/tables/carts").json(), json({{"records", 1}}));
+}
+
 TEST(TableRoutes, WriteAndGetMany) {
   TestServer server;
   server.request("PUT", kRecord, "1", kJson);
