@@ -121,6 +121,7 @@ int repair(Context& context, const Arguments& arguments) {
   context.confirm(
       "This writes to the damaged store, which must not be open anywhere; make a copy of its files first.",
       arguments.flag("--yes"));
+  context.end_at_once_when_interrupted("what was damaged is kept; the same command goes on with it");
   const CheckReport report = repair_store(context.url(), context.environment());
   show(context, report);
   return report.lost.empty() ? kExitSuccess : kExitNo;
@@ -202,7 +203,10 @@ std::vector<Command> db_store_commands() {
        .run = check},
       {.path = "db repair",
        .summary = "save what can be saved of a damaged store",
-       .details = "Exits with 1 if something was lost; it is said what.",
+       .details =
+           "Exits with 1 if something was lost; it is said what. May be interrupted at any time: damaged "
+           "files "
+           "are copied into a folder beside the others before they are replaced, and a second run goes on.",
        .arguments = {kYes},
        .examples = {{"db repair --store file:///data/store", "after a copy of the files was made"}},
        .run = repair},

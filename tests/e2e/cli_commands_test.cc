@@ -1,9 +1,16 @@
 // Every command there is, by one table: once with input that is right, and with each kind of input that is
 // wrong. A command without a row fails a test here.
 
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <set>
+#include <thread>
 
 #include "cli/command_tree.h"
 #include "e2e/cli_fixture.h"
@@ -189,6 +196,11 @@ std::vector<Case> cases() {
        .before = blob},
       {.path = "blobs delete", .words = {"k"}, .says = "\"deleted\":1", .wrong = "none", .before = blob},
       {.path = "blobs rename", .words = {"k", "l"}, .wrong = "none l", .before = blob},
+      {.path = "blobs copy",
+       .words = {"k", "l"},
+       .says = "\"size_bytes\":5",
+       .wrong = "none l",
+       .before = blob},
       {.path = "blobs verify", .words = {"k"}, .says = "\"hash\":", .wrong = "none", .before = blob},
       {.path = "tables get", .words = {"t", "k"}, .says = "\"value\":1", .wrong = "t none", .before = table},
       {.path = "tables write",
@@ -728,6 +740,15 @@ class Interrupting : public Cli {
         << ended.err;
     return stored;
   }
+  /// Waits while the program runs; false if it ended or a minute passed before.
+  static bool wait_until(Program& program, const std::function<bool()>& condition) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (program.runs() && std::chrono::steady_clock::now() < end) {
+      if (condition()) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  }
   /// Entries of which a slow store takes minutes.
   void fill() {
     std::string lines;
@@ -767,8 +788,7 @@ TEST_F(Interrupting, AnUploadLeavesNothingBehind) {
 TEST_F(Interrupting, ADumpSaysHowToGoOn) {
   fill();
   Program dump = start({"dump", "--output", "dump.jsonl", "--store", slow_});
-  while (dump.runs() && !std::filesystem::exists(path("dump.jsonl"))) {
-  }
+  EXPECT_TRUE(wait_until(dump, [&] { return std::filesystem::exists(path("dump.jsonl")); }));
   expect_interrupted(dump, "--resume");
   EXPECT_EQ(file("dump.jsonl").find("\"end\""), std::string::npos);
 }
@@ -776,8 +796,7 @@ TEST_F(Interrupting, ADumpSaysHowToGoOn) {
 TEST_F(Interrupting, ACopySaysThatTheSameCommandGoesOn) {
   fill();
   Program copy = start({"copy", slow_, "sqlite:copy.db"});
-  while (copy.runs() && run({"db", "ls", "--store", "sqlite:copy.db"}).out.empty()) {
-  }
+  EXPECT_TRUE(wait_until(copy, [&] { return !run({"db", "ls", "--store", "sqlite:copy.db"}).out.empty(); }));
   expect_interrupted(copy, "the same command goes on with it");
   EXPECT_EQ(rows({"db", "ls", "--store", "sqlite:copy.db"}).at(0)["state"], "being loaded");
   output({"copy", "sqlite:store.db", "sqlite:copy.db"});
@@ -786,8 +805,7 @@ TEST_F(Interrupting, ACopySaysThatTheSameCommandGoesOn) {
 TEST_F(Interrupting, ABenchmarkLeavesNothingBehind) {
   output({"db", "put", "k", "1"});
   Program bench = start({"bench", "sqlite:store.db", "--time", "1h"});
-  while (bench.runs() && rows({"db", "ls"}).size() < 2) {
-  }
+  EXPECT_TRUE(wait_until(bench, [&] { return rows({"db", "ls"}).size() == 2; }));
   expect_interrupted(bench, "");
   EXPECT_EQ(rows({"db", "ls"}).size(), 1u);
 }
@@ -802,11 +820,28 @@ TEST_F(Interrupting, TheConformanceSuiteEndsAfterItsCase) {
 TEST_F(Interrupting, AnIndexIsGoneOnWithByTheSameCommand) {
   fill();
   Program index = start({"records", "index", "i", "/a", "--store", slow_});
-  while (index.runs() && rows({"records", "indexes"}).empty()) {
-  }
+  EXPECT_TRUE(wait_until(index, [&] { return !rows({"records", "indexes"}).empty(); }));
   expect_interrupted(index, "the same command goes on with it");
   output({"records", "index", "i", "/a"});
   EXPECT_EQ(rows({"records", "find", "i", "--equals", "7"}).size(), 1u);
+}
+
+TEST_F(Interrupting, ARepairIsGoneOnWithByTheSameCommand) {
+  output({"db", "put", "key", "value", "--store", "file:folder"});
+  // Nothing of the store's, so that it is put aside, and it never gives a byte.
+  const std::string stray = path("folder/stray");
+  ASSERT_EQ(mkfifo(stray.c_str(), 0600), 0);
+  Program repair = start({"db", "repair", "--yes", "--store", "file:folder"});
+  EXPECT_TRUE(wait_until(repair, [&] {
+    const std::filesystem::directory_iterator files(path("folder"));
+    return std::any_of(begin(files), end(files), [](const auto& file) { return file.is_directory(); });
+  })) << "it has begun to write";
+  expect_interrupted(repair, "the same command goes on with it");
+  std::filesystem::remove(stray);
+  std::ofstream(stray) << "stray";
+  output({"db", "repair", "--yes", "--store", "file:folder"});
+  EXPECT_FALSE(std::filesystem::exists(stray));
+  EXPECT_EQ(output({"db", "get", "key", "--store", "file:folder"}), "value");
 }
 
 }  // namespace

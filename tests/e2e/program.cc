@@ -89,8 +89,10 @@ void Program::feed(const std::string& bytes) {
     if (size < 0) throw std::runtime_error("the pipe cannot be written to");
     at += static_cast<std::size_t>(size);
   }
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
   for (int waiting = 1; waiting > 0;) {
-    if (!runs() || ioctl(pipe_read_, FIONREAD, &waiting) != 0) throw std::runtime_error("it reads no more");
+    if (std::chrono::steady_clock::now() >= end || !runs() || ioctl(pipe_read_, FIONREAD, &waiting) != 0)
+      throw std::runtime_error("it reads no more");
     if (waiting > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
@@ -110,7 +112,14 @@ bool Program::runs() {
 }
 
 Ended Program::wait() {
-  if (!is_reaped_) waitpid(pid_, &status_, 0);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(5);
+  while (runs() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  if (!is_reaped_) {
+    send(SIGKILL);
+    waitpid(pid_, &status_, 0);
+  }
   is_reaped_ = true;
   Ended ended;
   ended.exit = WIFEXITED(status_) ? WEXITSTATUS(status_) : -1;

@@ -33,10 +33,11 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  /// Returns when the program has read all of it.
+  /// Returns when the program has read all of it. Throws if it ends, or has not after a minute.
   void feed(const std::string& bytes);
   void end_input();
   void send(int signal) const;
+  /// Kills it if it has not ended after five minutes.
   Ended wait();
   /// What it has printed so far.
   std::string out_so_far() const;
