@@ -15,15 +15,16 @@ const char* advice(Code code) {
     case Code::invalid_argument:
       return "a value is not allowed; the message says what is";
     case Code::not_found:
-      return "there is no such thing; `holdfast db ls` and `holdfast db scan` show what there is";
+      return "check its name or path; `holdfast db ls` and `holdfast db scan` show what a store holds";
     case Code::already_exists:
-      return "choose another name, or remove what is there first";
+      return "choose another name or port, or remove what is there first";
     case Code::conflict:
       return "somebody else changed it meanwhile; read it again and retry";
     case Code::capability_missing:
       return "this kind of store cannot do that; use another one";
     case Code::unavailable:
-      return "try again in a moment; look at the store if it stays so";
+      return "try again in a moment; if it stays so, see whether the store's server runs and its URL is "
+             "right";
     case Code::timeout:
       return "the outcome may be unknown; look before you repeat, or allow more time with ?timeout_ms= in "
              "the URL";

@@ -34,6 +34,13 @@ const Argument* shared_option(const std::string& word) {
   return nullptr;
 }
 
+[[noreturn]] void unknown_command(const CommandTree& tree, const std::string& word,
+                                  const std::string& group) {
+  const std::vector<std::string> known = tree.words_after(group);
+  const std::string what = nearest(word, known).empty() ? "command \"" + word + "\"" : "command";
+  throw UsageError(unknown_word(what, word, group.empty() ? "" : " of " + group, known));
+}
+
 /// Finds the command's name; options that every command takes may stand in front of it.
 Call find_call(const CommandTree& tree, const std::vector<std::string>& words) {
   Call call;
@@ -41,14 +48,17 @@ Call find_call(const CommandTree& tree, const std::vector<std::string>& words) {
   std::size_t i = 0;
   for (; i < words.size() && call.command == nullptr; ++i) {
     const std::string& word = words[i];
-    if (word == "--help" || word == "-h") {
+    const bool is_first = path.empty() && call.group == nullptr;
+    if (word == "--help" || word == "-h" || (word == "help" && is_first)) {
       call.wants_help = true;
     } else if (word == "--version") {
       call.wants_version = true;
     } else if (const Argument* option = shared_option(word)) {
       call.words.push_back(word);
       const bool takes_next = option->kind != Argument::Kind::flag && word.find('=') == std::string::npos;
-      if (takes_next && i + 1 < words.size()) call.words.push_back(words[++i]);
+      if (!takes_next) continue;
+      if (i + 1 == words.size()) throw UsageError(option->name + " needs a value: " + option->help);
+      call.words.push_back(words[++i]);
     } else if (word.starts_with('-')) {
       std::vector<std::string> names{"--version"};
       for (const Argument& each : shared_options()) names.push_back(each.name);
@@ -60,9 +70,7 @@ Call find_call(const CommandTree& tree, const std::vector<std::string>& words) {
       if (call.command != nullptr) continue;
       const CommandGroup* next = tree.find_group(path);
       if (next == nullptr) {
-        const std::string group = call.group == nullptr ? "" : call.group->name;
-        throw UsageError(
-            unknown_word("command", word, group.empty() ? "" : " of " + group, tree.words_after(group)));
+        unknown_command(tree, word, call.group == nullptr ? "" : call.group->name);
       }
       call.group = next;
     }

@@ -210,7 +210,8 @@ std::pair<std::string, std::uint16_t> split_address(const std::string& listen) {
   std::uint16_t port = 0;
   const auto [end, problem] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
   if (port_text.empty() || problem != std::errc{} || end != port_text.data() + port_text.size()) {
-    refuse_request("listen is ADDRESS:PORT, as in 127.0.0.1:7411 or [::1]:7411");
+    refuse_request(
+        "listen is ADDRESS:PORT, as in 127.0.0.1:7411 or [::1]:7411, with a port of at most 65535");
   }
   if (address.starts_with('[') && address.ends_with(']')) {
     address = address.substr(1, address.size() - 2);

@@ -53,7 +53,9 @@ void greet(std::ostream& out, const ServerConfig& config, const std::string& sto
 Tokens read_tokens(const ServerConfig& config, const Environment& environment) {
   if (config.token_file.empty()) return {};
   Tokens tokens = Tokens::parse(read_file(*environment.files, config.token_file));
-  if (tokens.empty()) refuse_request("the token file " + config.token_file + " has no token");
+  if (tokens.empty())
+    refuse_request("the token file " + config.token_file +
+                   " has no token; `holdfast token NAME SCOPES` makes one");
   return tokens;
 }
 

@@ -76,7 +76,8 @@ void validate_name(View name, const std::string& where) {
 
 Token parse_token(View line, const std::string& where) {
   const std::vector<View> words = words_of(line);
-  if (words.size() != 3) refuse_request(where + ": a token is NAME sha256:HASH SCOPE,SCOPE");
+  if (words.size() != 3)
+    refuse_request(where + ": a token is NAME sha256:HASH SCOPE,SCOPE, as `holdfast token` prints it");
   Token token;
   validate_name(words[0], where);
   token.name = std::string(words[0]);

@@ -55,7 +55,18 @@ TEST_F(Cli, NamesTheNearestCommandAndOption) {
   expect_usage(run({"--jsn", "db", "ls"}), "did you mean \"--json\"?");
 }
 
-TEST_F(Cli, ListsTheCommandsWhereNoneIsNear) { expect_usage(run({"db", "explode"}), "known are: get, put"); }
+TEST_F(Cli, ListsTheCommandsWhereNoneIsNear) {
+  expect_usage(run({"db", "explode"}), "unknown command \"explode\" of db; known are: get, put");
+}
+
+TEST_F(Cli, HelpsAlsoWhereHelpIsAskedForInAWord) {
+  EXPECT_EQ(run({"help"}).out, run({"--help"}).out);
+  EXPECT_EQ(run({"help", "db"}).out, run({"db", "--help"}).out);
+  EXPECT_EQ(run({"help", "db", "scan"}).out, run({"db", "scan", "--help"}).out);
+  EXPECT_EQ(run({"help", "db"}).exit, 0);
+}
+
+TEST_F(Cli, SaysWhichOptionLacksItsValue) { expect_usage(run({"--store"}), "--store needs a value"); }
 
 TEST_F(Cli, SaysWhichArgumentIsMissingOrTooMuch) {
   expect_usage(run({"db", "get"}), "KEY is missing");

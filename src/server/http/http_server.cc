@@ -39,7 +39,9 @@ std::unique_ptr<asio::ssl::context> tls_context(const HttpOptions& options) {
   boost::system::error_code error;
   context->use_certificate_chain(asio::buffer(options.tls_certificate_pem), error);
   if (error)
-    throw Error(Code::invalid_argument, "the TLS certificate is not a chain in PEM: " + error.message());
+    throw Error(Code::invalid_argument,
+                "the TLS certificate is not a chain in PEM, which begins with -----BEGIN CERTIFICATE-----: " +
+                    error.message());
   context->use_private_key(asio::buffer(options.tls_key_pem), asio::ssl::context::pem, error);
   if (error) {
     throw Error(Code::invalid_argument,
