@@ -68,7 +68,7 @@ void TaskEngine::Impl::take_tasks() {
         lock.unlock();
       }
       pass = look();
-      if (!pass.has_claimed && is_trimming) tasks_.trim(options_.retention, kTrimmedAtOnce);
+      if (is_trimming) tasks_.trim(options_.retention, kTrimmedAtOnce);
     } catch (const Error& error) {
       has_failed = true;
       is_closed = error.code() == Code::closed;
