@@ -70,23 +70,28 @@ bool has_newer(const std::vector<std::string>& paths, const std::string& path) {
   });
 }
 
-/// Damages one file of the store, somewhere; what it did. The newest file of a lane is not taken away, nor
-/// cut off where it is a log: only something outside of it could know how long it had been.
+/// Whether the file is a log that grows, so that nobody knows how long it has been.
+bool is_growing_log(const std::string& path, const std::string& content) {
+  constexpr std::size_t kDurableOffset = 56;
+  return path.find("/log-") != std::string::npos && content.size() > kDurableOffset &&
+         content[kDurableOffset] == 0;
+}
+
+/// Damages one file of the store, somewhere; what it did.
 std::string damage(CrashRun& run) {
   std::vector<std::string> files;
   for (const std::string& path : run.disk().paths()) {
     if (!path.ends_with("/LOCK") && !run.disk().content(path).empty()) files.push_back(path);
   }
   const std::string path = files.at(run.random().below(files.size()));
-  const bool is_log = path.find("/log-") != std::string::npos;
   const std::uint64_t size = run.disk().content(path).size();
   const std::uint64_t offset = run.random().below(size);
   const std::uint64_t kind = run.random().below(4);
-  if (kind == 0 && (!is_log || has_newer(files, path))) {
+  if (kind == 0 && (!is_growing_log(path, run.disk().content(path)) || has_newer(files, path))) {
     run.disk().truncate_file(path, offset);
     return path + " truncated to " + std::to_string(offset);
   }
-  if (kind == 1 && has_newer(files, path)) {
+  if (kind == 1 && !path.ends_with("/STORE")) {
     run.disk().remove(path);
     return path + " removed";
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <mutex>
 #include <queue>
 #include <shared_mutex>
 #include <thread>
@@ -41,6 +42,8 @@ class FileBackend final : public FileStore {
 
  private:
   void open_lanes(const Superblock& superblock, bool lost_buffers);
+  void note_segment(std::size_t lane, std::uint64_t number);
+  void note_boot_id(const std::string& buffered_boot_id);
   Lane& lane_for(View database) { return *lanes_[lane_of(database)]; }
   std::vector<std::size_t> cursors_behind(std::span<const Cursor> cursors);
   void close();
@@ -49,6 +52,7 @@ class FileBackend final : public FileStore {
   const Environment environment_;
   Traits traits_;
   std::unique_ptr<FileLock> lock_;
+  std::mutex superblock_mutex_;
   Superblock superblock_;
   Waiters waiters_;
   std::array<std::unique_ptr<Lane>, kLanes> lanes_;
@@ -107,12 +111,21 @@ FileBackend::FileBackend(StoreOptions options, const Environment& environment)
                     : create_superblock(files, options_.folder, *environment_.random);
   const std::string boot_id = files.boot_id();
   const bool lost_buffers = !superblock_.buffered_boot_id.empty() && superblock_.buffered_boot_id != boot_id;
-  open_lanes(superblock_, lost_buffers);
-  const std::string buffered_boot_id = options_.durable ? std::string() : boot_id;
-  if (superblock_.buffered_boot_id != buffered_boot_id) {
-    superblock_.buffered_boot_id = buffered_boot_id;
-    write_superblock(files, options_.folder, superblock_);
-  }
+  open_lanes(Superblock(superblock_), lost_buffers);
+  note_boot_id(options_.durable ? std::string() : boot_id);
+}
+
+void FileBackend::note_segment(std::size_t lane, std::uint64_t number) {
+  const std::lock_guard lock(superblock_mutex_);
+  superblock_.newest_segments[lane] = number;
+  write_superblock(*environment_.files, options_.folder, superblock_);
+}
+
+void FileBackend::note_boot_id(const std::string& buffered_boot_id) {
+  const std::lock_guard lock(superblock_mutex_);
+  if (superblock_.buffered_boot_id == buffered_boot_id) return;
+  superblock_.buffered_boot_id = buffered_boot_id;
+  write_superblock(*environment_.files, options_.folder, superblock_);
 }
 
 FileBackend::~FileBackend() {
@@ -140,8 +153,13 @@ void FileBackend::open_lanes(const Superblock& superblock, bool lost_buffers) {
   requests.changed = [this] { waiters_.notify(); };
   for_each_lane([&](std::size_t lane) {
     LaneOptions lane_options;
-    lane_options.log = {options_.folder, superblock.store_id, lane, options_.durable,
-                        options_.segment_size_bytes};
+    lane_options.log = {options_.folder,
+                        superblock.store_id,
+                        lane,
+                        options_.durable,
+                        options_.segment_size_bytes,
+                        [this, lane](std::uint64_t number) { note_segment(lane, number); }};
+    lane_options.newest_segment = superblock.newest_segments[lane];
     lane_options.checkpoint_size_bytes = options_.checkpoint_size_bytes;
     lane_options.strict_deadlines = options_.strict_deadlines;
     lane_options.lost_buffers = lost_buffers;
@@ -154,9 +172,7 @@ void FileBackend::close() {
   preparer_.finish();
   checkpointer_.finish();
   for_each_lane([&](std::size_t lane) { lanes_[lane]->close(); });
-  if (superblock_.buffered_boot_id.empty()) return;
-  superblock_.buffered_boot_id.clear();
-  write_superblock(*environment_.files, options_.folder, superblock_);
+  note_boot_id({});
 }
 
 void FileBackend::checkpoint() {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/file/aligned_buffer.h"
+#include "backends/file/crc32c.h"
 #include "backends/file/format.h"
 #include "backends/file/store_fixture.h"
 
@@ -128,6 +130,81 @@ TEST_F(FileBackend, notices_a_log_file_that_is_missing) {
   power_cut();
   files().remove(logs_of("agents").at(1));
   EXPECT_EQ(code_of([&] { open(); }), Code::corruption);
+}
+
+TEST_F(FileBackend, notices_that_the_newest_log_file_is_missing) {
+  for (const int commits : {1, 40}) {
+    new_disk(1);
+    open("?segment_size_bytes=65536");
+    for (int i = 0; i < commits; ++i) put("agents", "key" + std::to_string(i), "value");
+    power_cut();
+    const std::string newest = logs_of("agents").back();
+    files().remove(newest);
+    const std::string message = message_of([&] { open(); });
+    EXPECT_NE(message.find(newest), std::string::npos) << message;
+    EXPECT_EQ(code_of([&] { open(); }), Code::corruption);
+  }
+}
+
+TEST_F(FileBackend, notices_that_the_newest_log_file_is_missing_after_it_was_closed_before) {
+  for (int i = 0; i < 3; ++i) {
+    open();
+    put("agents", "a", "1");
+    close();
+  }
+  open();
+  put("agents", "a", "2");
+  power_cut();
+  files().remove(only_log("agents"));
+  EXPECT_EQ(code_of([&] { open(); }), Code::corruption);
+}
+
+TEST_F(FileBackend, notices_that_all_files_of_a_lane_are_missing) {
+  open();
+  put("agents", "a", "1");
+  close();
+  files().remove(files_of("agents", "checkpoint").at(0));
+  EXPECT_EQ(code_of([&] { open(); }), Code::corruption);
+}
+
+TEST_F(FileBackend, notices_that_the_newest_log_file_has_been_cut) {
+  open();
+  put("agents", "a", "1");
+  put("agents", "b", "2");
+  power_cut();
+  const std::string log = only_log("agents");
+  files().truncate_file(log, kHeaderBytes + kDurableAlignment);
+  const std::string message = message_of([&] { open(); });
+  EXPECT_NE(message.find(log), std::string::npos) << message;
+  EXPECT_EQ(code_of([&] { open(); }), Code::corruption);
+}
+
+TEST_F(FileBackend, opens_a_folder_of_version_1) {
+  open();
+  put("agents", "a", "1");
+  close();
+  open();
+  put("agents", "b", "2");
+  power_cut();
+  // As version 1 wrote them: without what has come since.
+  for (const std::string& path : files().paths()) {
+    if (path.ends_with("/LOCK") || path.find("/spare-") != std::string::npos) continue;
+    const bool is_superblock = path.ends_with("/STORE");
+    const std::size_t since = is_superblock ? 29 : 64;
+    files().replace(path, since, Bytes(kHeaderBytes - since, '\0'));
+    files().replace(path, 8, Bytes(1, '\1'));
+    AlignedBuffer checksum;
+    checksum.put32(crc32c(View(files().content(path)).substr(16, kHeaderBytes - 16)));
+    files().replace(path, 12, checksum.view());
+  }
+  EXPECT_TRUE(check().ok());
+  open();
+  EXPECT_EQ(get("agents", "a"), "1");
+  EXPECT_EQ(get("agents", "b"), "2");
+  put("agents", "c", "3");
+  power_cut();
+  files().remove(logs_of("agents").back());
+  EXPECT_EQ(code_of([&] { open(); }), Code::corruption) << "from now on it is noticed";
 }
 
 TEST_F(FileBackend, goes_on_over_many_log_files) {

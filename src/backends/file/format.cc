@@ -118,6 +118,7 @@ void encode(const Superblock& superblock, AlignedBuffer& buffer) {
   buffer.put64(superblock.store_id);
   buffer.put32(superblock.lanes);
   buffer.put_bytes(superblock.buffered_boot_id);
+  for (const std::uint64_t number : superblock.newest_segments) buffer.put64(number);
   end_header(buffer);
 }
 
@@ -127,6 +128,7 @@ Superblock decode_superblock(View bytes, const std::string& path) {
   superblock.store_id = decoder.get64();
   superblock.lanes = decoder.get32();
   superblock.buffered_boot_id = decoder.get_bytes();
+  for (std::uint64_t& number : superblock.newest_segments) number = decoder.get64();
   if (!decoder.ok() || superblock.lanes != kLanes) {
     throw Error(Code::corruption,
                 "\"" + path + "\": the header makes no sense; restore the file, or run repair");
@@ -144,6 +146,8 @@ void encode(const FileHeader& header, AlignedBuffer& buffer) {
   buffer.put64(header.sequence);
   buffer.put32(header.durable ? 1 : 0);
   buffer.put32(header.alignment);
+  buffer.put64(header.size_bytes);
+  buffer.put64(header.superfluous_segment);
   end_header(buffer);
 }
 
@@ -158,6 +162,8 @@ FileHeader decode_file_header(View bytes, const std::string& path) {
   header.sequence = decoder.get64();
   header.durable = decoder.get32() != 0;
   header.alignment = decoder.get32();
+  header.size_bytes = decoder.get64();
+  header.superfluous_segment = decoder.get64();
   const bool type_is_known =
       header.type == FileHeader::Type::segment || header.type == FileHeader::Type::checkpoint;
   if (!type_is_known || header.lane >= kLanes || header.alignment == 0 ||

@@ -2,6 +2,7 @@
 // with, and what a record or block is framed with, is decided here and nowhere else.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,7 +12,7 @@
 
 namespace holdfast::file {
 
-inline constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::uint32_t kFormatVersion = 2;
 inline constexpr std::size_t kLanes = 4;
 /// Every file begins with a header of this size.
 inline constexpr std::size_t kHeaderBytes = 4096;
@@ -61,6 +62,8 @@ struct Superblock {
   std::uint32_t lanes = kLanes;
   /// The boot id under which the store is, or was last, written without syncs; empty when all is on disk.
   std::string buffered_boot_id;
+  /// By lane: the number of the newest segment that may hold records. 0: not known (version 1), or none.
+  std::array<std::uint64_t, kLanes> newest_segments{};
 };
 
 /// The first block of a segment or checkpoint.
@@ -76,6 +79,11 @@ struct FileHeader {
   std::uint64_t sequence = 0;
   bool durable = true;  ///< segments: every record was on disk before the next one was written
   std::uint32_t alignment = kDurableAlignment;
+  /// Segments: the file has at least this size, or somebody has cut it. 0: not known (version 1), or it
+  /// grows.
+  std::uint64_t size_bytes = 0;
+  /// Checkpoints: the newest segment that is not needed any more. 0: not known (version 1), or none.
+  std::uint64_t superfluous_segment = 0;
 };
 
 void encode(const Superblock& superblock, AlignedBuffer& buffer);

@@ -103,9 +103,15 @@ class Lane {
   /// Ends a doubt that a failed write has left, or throws why it cannot be ended.
   void end_doubt();
   Head head_of(View database) const;
+  /// What a checkpoint makes superfluous: everything up to these.
+  struct CheckpointScope {
+    std::uint64_t sequence = 0;
+    std::uint64_t segment = 0;
+  };
   void write_checkpoint(bool closing);
   CurrentCheckpoint write_checkpoint_file(const std::vector<std::shared_ptr<Database>>& databases,
-                                          std::uint64_t after, std::vector<std::vector<MovedValue>>& moved);
+                                          const CheckpointScope& scope,
+                                          std::vector<std::vector<MovedValue>>& moved);
   void move_values(Database& database, const std::vector<MovedValue>& values, std::uint32_t file);
   std::string path(const std::string& name) const { return join(options_.log.folder, name); }
   std::uint64_t new_history();

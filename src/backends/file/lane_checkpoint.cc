@@ -21,28 +21,29 @@ void Lane::close() {
 void Lane::write_checkpoint(bool closing) {
   const std::lock_guard one_at_a_time(checkpoint_mutex_);
   std::vector<std::shared_ptr<Database>> databases;
-  std::uint64_t after = 0;
+  CheckpointScope scope;
   {
     const std::lock_guard lock(turn_);
     checkpoint_is_asked_ = false;
     // Should it fail it is tried again, but not with every commit.
     checkpoint_at_bytes_ = log_.written_bytes() + options_.checkpoint_size_bytes / 4;
-    after = log_.last_sequence();
-    if (after == checkpoint_.sequence) return;
+    scope.sequence = log_.last_sequence();
+    if (scope.sequence == checkpoint_.sequence) return;
     end_doubt();
     if (!closing) log_.rotate_if_used();
+    scope.segment = log_.last_finished_number(closing);
     databases = contents_.databases();
   }
   std::vector<std::vector<MovedValue>> moved(databases.size());
   const CurrentCheckpoint replaced = checkpoint_;
-  checkpoint_ = write_checkpoint_file(databases, after, moved);
+  checkpoint_ = write_checkpoint_file(databases, scope, moved);
   for (std::size_t i = 0; i < databases.size(); ++i) move_values(*databases[i], moved[i], checkpoint_.file);
 
   // Nothing refers to the old files any more but reads that hold them open.
   std::vector<Segment> superfluous;
   {
     const std::lock_guard lock(turn_);
-    superfluous = log_.forget_through(after, closing);
+    superfluous = log_.forget_through(scope.sequence, closing);
     checkpoint_at_bytes_ = std::max(options_.checkpoint_size_bytes, checkpoint_.size_bytes);
   }
   FileSystem& file_system = *environment_.files;
@@ -57,7 +58,7 @@ void Lane::write_checkpoint(bool closing) {
 }
 
 CurrentCheckpoint Lane::write_checkpoint_file(const std::vector<std::shared_ptr<Database>>& databases,
-                                              std::uint64_t after,
+                                              const CheckpointScope& scope,
                                               std::vector<std::vector<MovedValue>>& moved) {
   FileSystem& file_system = *environment_.files;
   FileHeader header;
@@ -66,11 +67,12 @@ CurrentCheckpoint Lane::write_checkpoint_file(const std::vector<std::shared_ptr<
   header.lane = static_cast<std::uint32_t>(options_.log.lane);
   header.number = checkpoint_.number + 1;
   header.file_id = environment_.random->next();
-  header.sequence = after;
+  header.sequence = scope.sequence;
+  header.superfluous_segment = scope.segment;
   const std::string temporary = path(checkpoint_temporary_name(options_.log.lane, header.number));
   const std::string final = path(checkpoint_name(options_.log.lane, header.number));
   if (file_system.exists(temporary)) file_system.remove(temporary);
-  CurrentCheckpoint written{header.number, after, 0, 0};
+  CurrentCheckpoint written{header.number, scope.sequence, scope.segment, 0, 0};
   try {
     const std::unique_ptr<File> file = file_system.open(temporary, FileMode::create);
     CheckpointWriter writer(*file, header);

@@ -182,6 +182,7 @@ void LogWriter::begin_segment(std::uint64_t least_bytes) {
   header.durable = options_.durable;
   header.alignment = static_cast<std::uint32_t>(alignment());
   const std::uint64_t size_bytes = spare_size_bytes_;
+  header.size_bytes = options_.durable ? size_bytes : 0;
   const std::string from = path(spare_name(options_.lane));
   const std::string to = path(segment_name(options_.lane, header.number));
   const FileMode mode = options_.durable ? FileMode::durable : FileMode::write;
@@ -200,6 +201,7 @@ void LogWriter::begin_segment(std::uint64_t least_bytes) {
   current_.reset();
   file_system_->rename(from, to);
   file_system_->sync_folder(options_.folder);
+  options_.note_segment(header.number);
   std::shared_ptr<File> file = file_system_->open(to, mode);
   segments_.push_back({header.number, next_sequence_, kHeaderBytes, files_.add(file, to)});
   current_ = std::move(file);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -25,6 +26,9 @@ struct LogOptions {
   std::size_t lane = 0;
   bool durable = true;
   std::uint64_t segment_size_bytes = 0;  ///< of a large segment; the first ones are smaller
+  /// Notes durably, outside of the log, that a segment has begun, before it gets its first record: without
+  /// the note nobody could tell that the newest segment has gone.
+  std::function<void(std::uint64_t number)> note_segment = [](std::uint64_t) {};
 };
 
 /// A segment that still has records, or values, that are needed.
@@ -63,6 +67,10 @@ class LogWriter {
   /// the record. Once it has returned, that record was never written and never will be.
   void repair();
 
+  /// The newest segment that has none of the records to come, and must not get any.
+  std::uint64_t last_finished_number(bool all) const {
+    return current_ && !all ? header_.number - 1 : next_number_ - 1;
+  }
   /// The sequence of the newest record.
   std::uint64_t last_sequence() const { return next_sequence_ - 1; }
   /// Bytes of segments from the oldest that is kept on, unused room of the newest excluded.

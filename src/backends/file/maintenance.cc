@@ -49,8 +49,7 @@ Findings examine(const std::string& folder, const Environment& environment) {
   const std::string& boot_id = findings.superblock.buffered_boot_id;
   const bool lost_buffers = !boot_id.empty() && boot_id != files.boot_id();
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    findings.lanes[lane] =
-        std::make_unique<Salvage>(files, folder, findings.superblock.store_id, lane, lost_buffers);
+    findings.lanes[lane] = std::make_unique<Salvage>(files, folder, findings.superblock, lane, lost_buffers);
     const Salvage& salvage = *findings.lanes[lane];
     report.problems.insert(report.problems.end(), salvage.problems().begin(), salvage.problems().end());
     report.lost.insert(report.lost.end(), salvage.lost().begin(), salvage.lost().end());
@@ -89,6 +88,7 @@ void write_salvaged(const Salvage& salvage, const std::string& folder, std::uint
   header.number = salvage.highest_checkpoint_number() + 1;
   header.file_id = environment.random->next();
   header.sequence = salvage.highest_sequence();
+  header.superfluous_segment = salvage.highest_segment_number();
   const std::string temporary = join(folder, checkpoint_temporary_name(lane, header.number));
   if (files.exists(temporary)) files.remove(temporary);
   {
@@ -147,6 +147,9 @@ CheckReport repair_folder(const std::string& folder, const Environment& environm
     // It may have said that the newest commits were not synced. No boot has this id, so all histories change
     // when the store is opened.
     findings.superblock.buffered_boot_id = "unknown";
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      findings.superblock.newest_segments[lane] = findings.lanes[lane]->highest_segment_number();
+    }
     write_superblock(files, folder, findings.superblock);
   }
   for (std::size_t lane = 0; lane < kLanes; ++lane) {

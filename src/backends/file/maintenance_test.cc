@@ -176,6 +176,39 @@ TEST_F(Maintenance, repair_reads_a_log_whose_header_is_damaged) {
   for (int i = 0; i < 5; ++i) EXPECT_EQ(get("agents", "key" + std::to_string(i)), "v");
 }
 
+TEST_F(Maintenance, repair_goes_on_without_a_newest_log_file_that_is_missing) {
+  open("?segment_size_bytes=65536");
+  for (int i = 0; i < 40; ++i) put("agents", "key" + std::to_string(i), "v");
+  const std::uint64_t old_history = head("agents").history;
+  power_cut();
+  const std::string newest = logs_of("agents").back();
+  files().remove(newest);
+  const CheckReport found = check();
+  ASSERT_EQ(found.problems.size(), 1u) << all_of(found.problems);
+  EXPECT_NE(found.problems[0].find(newest), std::string::npos) << found.problems[0];
+  EXPECT_FALSE(repair().lost.empty());
+  EXPECT_TRUE(check().ok());
+  open();
+  EXPECT_EQ(get("agents", "key0"), "v");
+  EXPECT_NE(head("agents").history, old_history);
+  put("agents", "more", "v");
+  power_cut();
+  open();
+  EXPECT_EQ(get("agents", "more"), "v");
+}
+
+TEST_F(Maintenance, repair_saves_the_records_of_a_log_file_that_was_cut) {
+  open();
+  for (int i = 0; i < 5; ++i) put("agents", "key" + std::to_string(i), "v");
+  power_cut();
+  files().truncate_file(only_log("agents"), record_offset(3));
+  EXPECT_EQ(check().problems.size(), 1u);
+  repair();
+  open();
+  EXPECT_EQ(get("agents", "key1"), "v");
+  EXPECT_EQ(get("agents", "key2"), std::nullopt);
+}
+
 TEST_F(Maintenance, repair_replaces_a_damaged_or_missing_superblock) {
   for (const bool missing : {false, true}) {
     new_disk(1);

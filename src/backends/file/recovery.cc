@@ -145,6 +145,12 @@ OpenNumberedFile open_numbered(FileSystem& files, const std::string& folder, Fil
   return open;
 }
 
+std::optional<std::string> describe_cut(const OpenNumberedFile& segment) {
+  const std::uint64_t size_bytes = segment.file->size_bytes();
+  if (size_bytes >= segment.header.size_bytes) return std::nullopt;
+  return "the file has been cut: it had " + std::to_string(segment.header.size_bytes) + " bytes";
+}
+
 CurrentCheckpoint recover_lane(const LaneOptions& options, const Environment& environment, Contents& contents,
                                FileTable& files, LogWriter& log) {
   FileSystem& file_system = *environment.files;
@@ -165,6 +171,7 @@ CurrentCheckpoint recover_lane(const LaneOptions& options, const Environment& en
                                                       where.store_id, where.lane, name);
     current.number = name.number;
     current.sequence = checkpoint.header.sequence;
+    current.segment = checkpoint.header.superfluous_segment;
     current.size_bytes = checkpoint.file->size_bytes();
     current.file = files.add(checkpoint.file, checkpoint.path);
     needs_sequence = load_checkpoint(checkpoint, contents, current.file).needs_sequence;
@@ -175,6 +182,15 @@ CurrentCheckpoint recover_lane(const LaneOptions& options, const Environment& en
   for (const NumberedFile& name : names.segments) {
     segments.push_back(open_numbered(file_system, where.folder, FileHeader::Type::segment, where.store_id,
                                      where.lane, name));
+    if (const auto cut = describe_cut(segments.back())) {
+      damaged(segments.back().path, segments.back().file->size_bytes(), *cut);
+    }
+  }
+  const std::uint64_t newest =
+      std::max(current.segment, names.segments.empty() ? 0 : names.segments.back().number);
+  if (options.newest_segment > newest) {
+    damaged(join(where.folder, segment_name(where.lane, options.newest_segment)), 0,
+            "the file is missing, and no checkpoint makes it superfluous");
   }
   Replay replay(options, environment, contents, files);
   replay.run(segments, current.sequence);
@@ -188,7 +204,6 @@ CurrentCheckpoint recover_lane(const LaneOptions& options, const Environment& en
   replay.settle();
   superfluous.insert(superfluous.end(), replay.obsolete().begin(), replay.obsolete().end());
   for (const std::string& path : superfluous) file_system.remove(path);
-  const std::uint64_t newest = names.segments.empty() ? 0 : names.segments.back().number;
   log.resume(replay.segments(), replay.next_sequence(), newest + 1);
   return current;
 }

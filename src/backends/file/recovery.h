@@ -23,6 +23,8 @@ struct LaneOptions {
   std::uint64_t checkpoint_size_bytes = 0;
   /// No caller's own thread ever writes.
   bool strict_deadlines = false;
+  /// What note_segment() was told last.
+  std::uint64_t newest_segment = 0;
   /// The log was written without syncs and the machine has been down since: its end may be missing.
   bool lost_buffers = false;
 };
@@ -54,10 +56,14 @@ struct OpenNumberedFile {
 OpenNumberedFile open_numbered(FileSystem& files, const std::string& folder, FileHeader::Type type,
                                std::uint64_t store_id, std::size_t lane, const NumberedFile& name);
 
+/// What is wrong with a segment that is shorter than it was when it was begun; nothing if it is not.
+std::optional<std::string> describe_cut(const OpenNumberedFile& segment);
+
 /// The checkpoint that a lane goes on from.
 struct CurrentCheckpoint {
   std::uint64_t number = 0;    ///< 0: there is none
   std::uint64_t sequence = 0;  ///< the newest record that it makes superfluous
+  std::uint64_t segment = 0;   ///< the newest segment that it makes superfluous
   std::uint64_t size_bytes = 0;
   std::uint32_t file = 0;  ///< in the FileTable
 };

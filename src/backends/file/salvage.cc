@@ -17,11 +17,11 @@ void rethrow_unless_damage(const Error& error) {
 
 }  // namespace
 
-Salvage::Salvage(FileSystem& files, std::string folder, std::uint64_t store_id, std::size_t lane,
+Salvage::Salvage(FileSystem& files, std::string folder, const Superblock& superblock, std::size_t lane,
                  bool lost_buffers)
     : file_system_(files),
       folder_(std::move(folder)),
-      store_id_(store_id),
+      store_id_(superblock.store_id),
       lane_(lane),
       lost_buffers_(lost_buffers) {
   std::vector<NumberedFile> segments;
@@ -34,6 +34,7 @@ Salvage::Salvage(FileSystem& files, std::string folder, std::uint64_t store_id, 
     if (is_mine && name.kind >= FileKind::segment && name.kind <= FileKind::temporary) names_.push_back(text);
   }
   read_checkpoints(checkpoints);
+  look_for_newest(segments, superblock.newest_segments[lane_]);
   std::vector<OpenLog> logs;
   open_logs(segments, logs);
   std::vector<std::uint64_t> ends(logs.size(), UINT64_MAX);
@@ -68,9 +69,19 @@ void Salvage::read_checkpoints(const std::vector<NumberedFile>& checkpoints) {
   }
 }
 
+void Salvage::look_for_newest(const std::vector<NumberedFile>& segments, std::uint64_t noted) {
+  if (!segments.empty()) highest_segment_number_ = std::max(highest_segment_number_, segments.back().number);
+  if (noted <= highest_segment_number_) return;
+  highest_segment_number_ = noted;
+  const std::string name = segment_name(lane_, noted);
+  problem(join(folder_, name), 0, "the file is missing, and no checkpoint makes it superfluous");
+  lost_.push_back("all that was only in \"" + name + "\"");
+}
+
 void Salvage::read_blocks(const OpenNumberedFile& checkpoint) {
   CheckpointReader reader(*checkpoint.file, checkpoint.header);
   CheckpointLoader loader(contents_, files_.add(checkpoint.file, checkpoint.path));
+  highest_segment_number_ = checkpoint.header.superfluous_segment;
   next_sequence_ = checkpoint.header.sequence + 1;
   highest_sequence_ = checkpoint.header.sequence;
   while (!loader.footer()) {
@@ -113,6 +124,7 @@ void Salvage::open_logs(const std::vector<NumberedFile>& segments, std::vector<O
     OpenLog log;
     try {
       log.open = open_numbered(file_system_, folder_, FileHeader::Type::segment, store_id, lane_, name);
+      if (const auto cut = describe_cut(log.open)) problem(log.open.path, log.open.file->size_bytes(), *cut);
       logs.push_back(std::move(log));
     } catch (const Error& error) {
       rethrow_unless_damage(error);

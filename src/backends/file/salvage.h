@@ -18,8 +18,9 @@ namespace holdfast::file {
 
 class Salvage {
  public:
-  /// `store_id` 0: whatever the files say.
-  Salvage(FileSystem& files, std::string folder, std::uint64_t store_id, std::size_t lane, bool lost_buffers);
+  /// `superblock.store_id` 0: whatever the files say.
+  Salvage(FileSystem& files, std::string folder, const Superblock& superblock, std::size_t lane,
+          bool lost_buffers);
 
   /// Sentences with file and offset.
   const std::vector<std::string>& problems() const { return problems_; }
@@ -32,6 +33,8 @@ class Salvage {
   /// No record that was read has a higher sequence.
   std::uint64_t highest_sequence() const { return highest_sequence_; }
   std::uint64_t highest_checkpoint_number() const { return highest_checkpoint_number_; }
+  /// No segment that there is or was has a higher number.
+  std::uint64_t highest_segment_number() const { return highest_segment_number_; }
 
   /// Makes every database of the lane a valid one of a new history: nothing is known of what the damaged
   /// places held, so that positions in the old history mean nothing any more.
@@ -44,6 +47,7 @@ class Salvage {
   };
 
   void read_checkpoints(const std::vector<NumberedFile>& checkpoints);
+  void look_for_newest(const std::vector<NumberedFile>& segments, std::uint64_t noted);
   void read_blocks(const OpenNumberedFile& checkpoint);
   /// Databases whose entries are there, but not their heads, get one.
   void give_heads();
@@ -70,6 +74,7 @@ class Salvage {
   std::uint64_t next_sequence_ = 1;
   std::uint64_t highest_sequence_ = 0;
   std::uint64_t highest_checkpoint_number_ = 0;
+  std::uint64_t highest_segment_number_ = 0;
 };
 
 /// The store id that the files of the folder name, or 0: for a folder without a readable superblock.
