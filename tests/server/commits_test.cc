@@ -23,9 +23,12 @@ std::string entry(int i) { return "/v1/databases/db/entries/k" + std::to_string(
 
 class Commits : public testing::Test {
  protected:
-  explicit Commits(server::ServerConfig config = {}) {
+  /// `before_read` is there before the server, whose own threads read, too.
+  explicit Commits(server::ServerConfig config = {},
+                   std::function<void(const ReadRequest&)> before_read = nullptr) {
     auto scripted = std::make_unique<ScriptedBackend>(Environment{}.completed());
     backend = scripted.get();
+    backend->before_read = std::move(before_read);
     StoreOptions options;
     options.sweeper = false;
     server::OpenStore opened;
@@ -233,6 +236,44 @@ TEST_F(Commits, OfWhateverVersionIsThereGoOnWhenItChangesMeanwhile) {
   EXPECT_EQ(refused.code(), "conflict");
 }
 
+class CommitsOfOneIoThread : public Commits {
+ protected:
+  /// Holds the second read of the entry "known".
+  struct HeldRead {
+    std::atomic<int> reads = 0;
+    std::latch has_begun{1};
+    std::latch may_go_on{1};
+
+    void operator()(const ReadRequest& request) {
+      const bool is_of_known = !request.gets.empty() && request.gets[0] == "known";
+      if (!is_of_known || ++reads != 2) return;
+      has_begun.count_down();
+      may_go_on.wait();
+    }
+  };
+
+  static server::ServerConfig config() {
+    server::ServerConfig config;
+    config.io_threads = 1;
+    return config;
+  }
+  CommitsOfOneIoThread() : CommitsOfOneIoThread(std::make_shared<HeldRead>()) {}
+  explicit CommitsOfOneIoThread(const std::shared_ptr<HeldRead>& read)
+      : Commits(config(), [read](const ReadRequest& request) { (*read)(request); }), held_read(read) {}
+
+  const std::shared_ptr<HeldRead> held_read;
+};
+
+TEST_F(CommitsOfOneIoThread, ThatReadAgainDoSoOnAWorker) {
+  overtake(1);
+  HttpConnection connection(server->port());
+  connection.send(request_text("PUT", kKnown, "mine", {{"If-Match", "*"}}));
+  held_read->has_begun.wait();
+  EXPECT_EQ(server->get("/healthz").status, 200);
+  held_read->may_go_on.count_down();
+  EXPECT_EQ(connection.receive().status, 200);
+}
+
 TEST_F(Commits, ThatTheStoreRefusesAreAnsweredWithItsError) {
   backend->script(fail_with(Error(Code::unavailable, "frozen")));
   const HttpAnswer answer = server->request("PUT", entry(1), "v");
@@ -263,12 +304,15 @@ class LaterHandler final : public server::Handler {
     response.body = message;
     return response;
   }
-  void finished(const server::Exchange&) noexcept override { ++finished_; }
-  int finished() const { return finished_; }
+  void finished(const server::Exchange&) noexcept override { finished_.count_down(); }
+  /// A client has the last byte of its answer before the server says that the exchange is over.
+  void wait_for_all_finished() { finished_.wait(); }
+
+  static constexpr int kRequests = 10;
 
  private:
   std::function<void(server::Respond)> later_;
-  std::atomic<int> finished_{0};
+  std::latch finished_{kRequests};
 };
 
 TEST(AnswersThatComeLater, AreGivenByAnyThread) {
@@ -284,9 +328,9 @@ TEST(AnswersThatComeLater, AreGivenByAnyThread) {
   });
   server::HttpServer http({}, handler, {});
   HttpConnection connection(http.port());
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(connection.request("GET", "/").body, "here");
+  for (int i = 0; i < LaterHandler::kRequests; ++i) EXPECT_EQ(connection.request("GET", "/").body, "here");
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(handler.finished(), 10);
+  handler.wait_for_all_finished();
 }
 
 TEST(AnswersThatComeLater, AreErrorsIfTheyAreForgotten) {
