@@ -116,6 +116,9 @@ class Backend {
 
   /// Fixed once opened.
   virtual const Traits& traits() const = 0;
+  /// Those of the store that keeps `database`, where a layer keeps databases in several. traits() is then
+  /// what holds for all of them.
+  virtual const Traits& traits_of(View /*database*/) const { return traits(); }
   /// Groups of one lane may share one write and go down in one commit call, one call per lane in flight;
   /// other lanes run in parallel. Fixed per database.
   virtual std::size_t lane(View database) const = 0;

@@ -1,8 +1,8 @@
 // Job queues: work that survives crashes, done by whoever is free, in as many processes as you like.
 //
 //     holdfast::Queue mail(store->database("app"), "mail");
-//     mail.send(nlohmann::json{{"to", "ann@example.org"}}, {.kind = "welcome", .delay =
-//     std::chrono::minutes(5)}); for (const holdfast::Delivery& job : mail.receive(10)) {
+//     mail.send(nlohmann::json{{"to", "ann@example.org"}}, {.kind = "welcome"});
+//     for (const holdfast::Delivery& job : mail.receive(10)) {
 //       work_on(job.body.json());
 //       mail.complete(job);
 //     }
@@ -235,6 +235,7 @@ struct QueueOptions {
 
 class Queue {
  public:
+  /// capability_missing on a store whose copies are changed apart (Traits::mergeable).
   Queue(Database database, View name, const QueueOptions& options = {});
 
   const Bytes& name() const;

@@ -95,6 +95,7 @@ struct SchedulesOptions {
 
 class Schedules {
  public:
+  /// capability_missing on a store whose copies are changed apart (Traits::mergeable).
   explicit Schedules(Database database, const SchedulesOptions& options = {});
 
   /// Makes a schedule or replaces the one of the name. Its first tick is behind now; if its ticks are the

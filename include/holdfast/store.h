@@ -77,6 +77,8 @@ using CommitDone = std::function<void(CommitResult)>;
 class Database {
  public:
   const Bytes& name() const;
+  /// What the backend that keeps this database promises.
+  const Traits& traits() const;
 
   /// The live entry or nothing. Linearizable. Cost: one read call.
   std::optional<Entry> get(View key) const;

@@ -166,6 +166,8 @@ struct Traits {
   bool shared_by_processes = false;
   /// No acknowledged commit is lost and no stale read is served, whatever fails within `durability`.
   bool keeps_acknowledged = false;
+  /// Copies of a database may be changed apart and are merged later: there is no one history, and so nothing
+  /// that only one caller may win.
   bool mergeable = false;
   /// How long after an acknowledgement a waiter elsewhere is woken at the latest.
   std::chrono::milliseconds wake_bound{0};

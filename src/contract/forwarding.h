@@ -14,6 +14,7 @@ class ForwardingBackend : public Backend {
   explicit ForwardingBackend(std::shared_ptr<Backend> inner) : inner_(std::move(inner)) {}
 
   const Traits& traits() const override { return inner_->traits(); }
+  const Traits& traits_of(View database) const override { return inner_->traits_of(database); }
   std::size_t lane(View database) const override { return inner_->lane(database); }
   ReadAnswer read(View database, const ReadRequest& request) override {
     return inner_->read(database, request);

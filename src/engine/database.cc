@@ -25,6 +25,8 @@ Database::Database(std::shared_ptr<Engine> engine, std::shared_ptr<EngineDatabas
 
 const Bytes& Database::name() const { return database_->name(); }
 
+const Traits& Database::traits() const { return engine_->backend().traits_of(database_->name()); }
+
 std::optional<Entry> Database::get(View key) const {
   const Engine::Call call(*engine_);
   validate_service_key(key);

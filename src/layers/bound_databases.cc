@@ -32,7 +32,7 @@ class BoundDatabases final : public Backend {
       traits_.durability = std::min(traits_.durability, part.durability);
       traits_.shared_by_processes = traits_.shared_by_processes && part.shared_by_processes;
       traits_.keeps_acknowledged = traits_.keeps_acknowledged && part.keeps_acknowledged;
-      traits_.mergeable = traits_.mergeable && part.mergeable;
+      traits_.mergeable = traits_.mergeable || part.mergeable;
       traits_.wake_bound = std::max(traits_.wake_bound, part.wake_bound);
       any_shared = any_shared || part.shared_by_processes;
       index_.emplace(database, stores_.size());
@@ -44,6 +44,9 @@ class BoundDatabases final : public Backend {
   }
 
   const Traits& traits() const override { return traits_; }
+  const Traits& traits_of(View database) const override {
+    return stores_[index_of(database)]->traits_of(database);
+  }
 
   /// Lanes of different stores may share a number: then they merely take turns.
   std::size_t lane(View database) const override {

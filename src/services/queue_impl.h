@@ -7,6 +7,7 @@
 #include "services/queue_claims.h"
 #include "services/queue_keys.h"
 #include "services/queue_retention.h"
+#include "services/requirements.h"
 
 namespace holdfast {
 
@@ -19,7 +20,9 @@ class Queue::Impl {
         random(options.random ? options.random : system_random()),
         clock(options.clock ? options.clock : system_clock()),
         claims(database, keys, random),
-        retention(database, keys) {}
+        retention(database, keys) {
+    require_one_history(database, "queue");
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 

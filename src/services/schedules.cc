@@ -18,6 +18,7 @@
 #include "services/payload_codec.h"
 #include "services/queue_keys.h"
 #include "services/queue_record.h"
+#include "services/requirements.h"
 #include "services/store_rounds.h"
 
 namespace holdfast {
@@ -214,6 +215,7 @@ class Schedules::Impl {
       : database(std::move(in)), base(options.prefix + '/'), queue_prefix(options.queue_prefix) {
     validate_service_prefix(options.prefix);
     validate_service_prefix(options.queue_prefix);
+    require_one_history(database, "schedules");
   }
 
   Bytes by_name() const { return base + "by/"; }
