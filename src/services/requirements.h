@@ -1,5 +1,5 @@
-// What services need of the backend below them. A service whose promises a backend cannot keep refuses it when
-// it is opened.
+// What services need of the backend below them. A service whose promises a backend cannot keep refuses it
+// when it is opened.
 #pragma once
 
 #include "holdfast/store.h"

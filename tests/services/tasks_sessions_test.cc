@@ -141,7 +141,6 @@ TEST_P(TaskSessionsTest, the_claim_of_a_session_that_others_have_found_dead_is_r
 }
 
 TEST_P(TaskSessionsTest, a_crash_counts_as_a_failure_so_that_what_always_crashes_dies) {
-  if (GetParam().shared) GTEST_SKIP() << "has hung once on PostgreSQL; the cause is not known yet";
   const TaskId id = tasks().add("t").value();
   for (std::uint32_t crashes = 1; crashes <= 2; ++crashes) {
     crash_with_tasks_of("t", seconds(20));

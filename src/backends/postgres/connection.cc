@@ -86,10 +86,11 @@ Deadline effective_deadline(Clock& clock, Deadline deadline) {
 
 Connection::Connection(const Settings& settings, std::shared_ptr<Clock> clock, Deadline deadline)
     : settings_(settings), clock_(std::move(clock)) {
-  deadline = std::min(deadline, clock_->steady_now() + settings_.connect_timeout);
   made_at_ = clock_->steady_now();
+  connect_until_ = std::chrono::steady_clock::now() + settings_.connect_timeout;
   connect(deadline);
   introduce(deadline);
+  connect_until_.reset();
 }
 
 void Connection::connect(Deadline deadline) {
@@ -270,7 +271,11 @@ void Connection::execute(const std::string& text, Deadline deadline) {
 
 void Connection::wait_for_socket(short events, Deadline deadline) {
   while (true) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock_->steady_now());
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock_->steady_now());
+    if (connect_until_) {
+      left = std::min(left, std::chrono::ceil<std::chrono::milliseconds>(*connect_until_ -
+                                                                         std::chrono::steady_clock::now()));
+    }
     if (left.count() <= 0) lose(Code::timeout, "PostgreSQL did not answer in time");
     pollfd waited{PQsocket(connection_.get()), events, 0};
     if (waited.fd < 0) return;  // libpq says what is wrong with it

@@ -3,7 +3,9 @@
 
 #include <libpq-fe.h>
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_set>
@@ -109,6 +111,8 @@ class Connection {
   ServerFacts facts_;
   std::unordered_set<std::string> prepared_;
   Deadline made_at_;
+  /// While it is being made. By the machine's clock: no server is slower because an injected one was moved.
+  std::optional<std::chrono::steady_clock::time_point> connect_until_;
   bool is_broken_ = false;
   bool is_sent_ = false;
 };
