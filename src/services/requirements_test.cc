@@ -27,7 +27,7 @@ class MergeableBackend final : public ForwardingBackend {
 };
 
 template <class F>
-Error refusal_of(F open) {
+Error refused_with(F open) {
   try {
     open();
   } catch (const Error& error) {
@@ -52,11 +52,11 @@ class RequirementsTest : public testing::Test {
 };
 
 TEST_F(RequirementsTest, services_in_which_one_caller_wins_refuse_a_store_of_copies_naming_both) {
-  const Error queue = refusal_of([&] { const Queue jobs(store->database("apart"), "jobs"); });
+  const Error queue = refused_with([&] { const Queue jobs(store->database("apart"), "jobs"); });
   EXPECT_EQ(queue.code(), Code::capability_missing);
   EXPECT_NE(View(queue.what()).find("\"queue\""), View::npos) << queue.what();
   EXPECT_NE(View(queue.what()).find("\"copies\""), View::npos) << queue.what();
-  const Error schedules = refusal_of([&] { const Schedules all(store->database("apart")); });
+  const Error schedules = refused_with([&] { const Schedules all(store->database("apart")); });
   EXPECT_EQ(schedules.code(), Code::capability_missing);
   EXPECT_NE(View(schedules.what()).find("\"schedules\""), View::npos) << schedules.what();
 }
