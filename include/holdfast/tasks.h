@@ -142,6 +142,7 @@ struct TasksOptions {
 
 class Tasks {
  public:
+  /// capability_missing on a store whose copies are changed apart (Traits::mergeable).
   explicit Tasks(Database database, const TasksOptions& options = {});
 
   // ---- Adding

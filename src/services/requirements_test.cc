@@ -7,6 +7,7 @@
 #include "holdfast/open.h"
 #include "holdfast/queue.h"
 #include "holdfast/schedules.h"
+#include "holdfast/tasks.h"
 
 namespace holdfast {
 namespace {
@@ -59,11 +60,15 @@ TEST_F(RequirementsTest, services_in_which_one_caller_wins_refuse_a_store_of_cop
   const Error schedules = refused_with([&] { const Schedules all(store->database("apart")); });
   EXPECT_EQ(schedules.code(), Code::capability_missing);
   EXPECT_NE(View(schedules.what()).find("\"schedules\""), View::npos) << schedules.what();
+  const Error tasks = refused_with([&] { const Tasks all(store->database("apart")); });
+  EXPECT_EQ(tasks.code(), Code::capability_missing);
+  EXPECT_NE(View(tasks.what()).find("\"tasks\""), View::npos) << tasks.what();
 }
 
 TEST_F(RequirementsTest, are_judged_by_the_store_that_keeps_the_database) {
   EXPECT_NO_THROW(Queue(store->database("app"), "jobs"));
   EXPECT_NO_THROW(Schedules(store->database("app")));
+  EXPECT_NO_THROW(Tasks(store->database("app")));
   EXPECT_FALSE(store->database("app").traits().mergeable);
   EXPECT_EQ(store->database("apart").traits().name, "copies");
   EXPECT_TRUE(store->traits().mergeable);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "holdfast/tasks.h"
+#include "services/requirements.h"
 #include "services/tasks_moves.h"
 
 namespace holdfast {
@@ -10,7 +11,9 @@ class Tasks::Impl {
  public:
   Impl(Database in, const TasksOptions& options)
       : database(std::move(in)),
-        moves(TaskKeys(options.prefix), options.random ? options.random : system_random()) {}
+        moves(TaskKeys(options.prefix), options.random ? options.random : system_random()) {
+    require_one_history(database, "tasks");
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
