@@ -198,8 +198,7 @@ TEST_F(Processes, GetFairTurnsAtAFileThatAllOfThemWriteWithoutEnd) {
       static_cast<long long>(most.longest_ms), static_cast<long long>(most.widest_gap));
   RecordProperty("longest_wait_ms", std::to_string(most.longest_ms));
   // In commits, not in milliseconds: a slow disk changes that little. Who has no processor for a moment does
-  // not ask for turns, and thousands of commits may pass a process meanwhile; without the order of turns most
-  // of them would have a hundredth of their share.
+  // not ask for turns, and thousands of commits may pass a process meanwhile.
   EXPECT_GE(least * 4, all / static_cast<std::int64_t>(kProcesses));
   EXPECT_LE(most.widest_gap, static_cast<std::int64_t>(kProcesses) * 8 + all / 4);
   const auto store = open_store(path_);
