@@ -87,7 +87,7 @@ Deadline effective_deadline(Clock& clock, Deadline deadline) {
 Connection::Connection(const Settings& settings, std::shared_ptr<Clock> clock, Deadline deadline)
     : settings_(settings), clock_(std::move(clock)) {
   made_at_ = clock_->steady_now();
-  connect_until_ = std::chrono::steady_clock::now() + settings_.connect_timeout;
+  connect_until_ = system_clock()->steady_now() + settings_.connect_timeout;
   connect(deadline);
   introduce(deadline);
   connect_until_.reset();
@@ -273,8 +273,8 @@ void Connection::wait_for_socket(short events, Deadline deadline) {
   while (true) {
     auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock_->steady_now());
     if (connect_until_) {
-      left = std::min(left, std::chrono::ceil<std::chrono::milliseconds>(*connect_until_ -
-                                                                         std::chrono::steady_clock::now()));
+      left = std::min(
+          left, std::chrono::ceil<std::chrono::milliseconds>(*connect_until_ - system_clock()->steady_now()));
     }
     if (left.count() <= 0) lose(Code::timeout, "PostgreSQL did not answer in time");
     pollfd waited{PQsocket(connection_.get()), events, 0};

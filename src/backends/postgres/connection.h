@@ -112,7 +112,7 @@ class Connection {
   std::unordered_set<std::string> prepared_;
   Deadline made_at_;
   /// While it is being made. By the machine's clock: no server is slower because an injected one was moved.
-  std::optional<std::chrono::steady_clock::time_point> connect_until_;
+  std::optional<Deadline> connect_until_;
   bool is_broken_ = false;
   bool is_sent_ = false;
 };
