@@ -130,11 +130,11 @@ TEST_F(Layouts, NewerThanTheLibrarysAreRefusedAndLeftAlone) {
 
 // Every write and sync of the migration fails once: the file then has a layout of the list, whole.
 TEST_F(Layouts, ADiskThatFailsAtAnyMomentLeavesOneOfThemWhole) {
-  constexpr int kMostCalls = 500;
+  constexpr int kMostWritesOfAMigration = 500;
   const List list = with({kSecondLayout, kThirdLayout});
   int failures = 0;
   bool failed = true;
-  for (int calls = 0; failed && calls < kMostCalls; ++calls) {
+  for (int calls = 0; failed && calls < kMostWritesOfAMigration; ++calls) {
     SCOPED_TRACE("after " + std::to_string(calls) + " calls");
     path_ = folder_.file("app" + std::to_string(calls) + ".db");
     write_with_this_library();
@@ -160,7 +160,7 @@ TEST_F(Layouts, ADiskThatFailsAtAnyMomentLeavesOneOfThemWhole) {
     EXPECT_EQ(taken(), "2,3");
     EXPECT_EQ(text("SELECT value FROM entry"), "value");
   }
-  EXPECT_FALSE(failed) << "a migration makes more than " << kMostCalls << " calls";
+  EXPECT_FALSE(failed) << "a migration makes more than " << kMostWritesOfAMigration << " calls";
   EXPECT_GT(failures, 2);
 }
 
