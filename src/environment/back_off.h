@@ -36,9 +36,11 @@ class BackOff {
         succeed();
         return result;
       } catch (const Error& error) {
-        fail(turn, error);
+        // That a caller had too little time says nothing about the server.
+        const bool is_late = clock_->steady_now() >= deadline;
+        if (!is_late || error.code() != Code::timeout) fail(turn, error);
         const bool may_pass = error.code() == Code::unavailable && count < kAttempts;
-        if (!may_pass || clock_->steady_now() >= deadline) throw;
+        if (!may_pass || is_late) throw;
       }
     }
   }

@@ -112,6 +112,20 @@ TEST_F(BackOffs, attempt_nothing_after_the_deadline_once_it_has_failed) {
   EXPECT_EQ(attempts_.size(), 1u);
 }
 
+TEST_F(BackOffs, let_nobody_wait_because_somebody_had_too_little_time) {
+  const auto late = [&]() -> int {
+    clock_->advance(milliseconds(50));
+    throw Error(Code::timeout, "too late");
+  };
+  EXPECT_THROW(back_off_.run(in(milliseconds(50)), late), Error);
+  const milliseconds before = elapsed();
+  EXPECT_EQ(back_off_.run(in(milliseconds(100)), [] { return 42; }), 42);
+  EXPECT_EQ(elapsed(), before);
+  EXPECT_THROW(back_off_.run(in(milliseconds(100)), late), Error) << "the server took its whole time";
+  EXPECT_EQ(back_off_.run(in(milliseconds(100)), [] { return 42; }), 42);
+  EXPECT_GT(elapsed(), before + milliseconds(50));
+}
+
 TEST_F(BackOffs, count_failures_of_one_moment_as_one) {
   // While an attempt is under way another one begins and fails; then it fails, too.
   bool is_first = true;
