@@ -8,6 +8,7 @@
 #include "holdfast/store.h"
 #include "layers/test_client.h"
 #include "tests/support/code_of.h"
+#include "tests/support/range_checks.h"
 
 namespace holdfast::redis {
 namespace {
@@ -67,26 +68,7 @@ TEST(RedisCost, ACheckOfARangeLooksAtTenThousandRowsOfTheLogAndNoMore) {
   TestServer server;
   const auto backend = open_backend(server.url());
   TestClient client = client_of(*backend);
-  client.put("c", "1");
-  const Seq since = client.position().seq;
-  const Check unchanged = Check::unchanged({"a", "d"}, since, client.read().time_ms);
-  const auto holds = [&] {
-    return client.commit({{unchanged}, {Write::put("z", "v")}}).outcomes.at(0).committed();
-  };
-  for (int i = 0; i < 10; ++i) {
-    std::vector<Batch> batches;
-    for (int n = 0; n < 1'000; ++n) {
-      const Bytes key = "z" + std::to_string(n);
-      batches.push_back({{}, {Write::put(key, "v")}});
-      // Of every second group one batch is not so simple.
-      if (i % 2 == 1 && n == 0) batches.back().writes = {Write::erase("none"), Write::put(key, "v")};
-    }
-    Group group = client.group(std::move(batches));
-    backend->commit({&group, 1});
-    ASSERT_FALSE(group.error) << group.error->what();
-  }
-  EXPECT_TRUE(holds()) << "with 10,000 newer rows";
-  EXPECT_FALSE(holds()) << "with the row of that commit, too";
+  testing_support::expect_range_checks_walk_a_bounded_log(*backend, client);
 }
 
 TEST(RedisWaiting, EveryCommitIsAnnounced) {
