@@ -133,23 +133,24 @@ Response set_consumer(Call& call) {
   const Fields fields(body, "the body", {"offset", "backwards", "holds"});
   if (!fields.has("offset") && !fields.has("holds"))
     refuse_request("the body has \"offset\", \"holds\", or both");
-  const Events events(call.database());
-  Database database = call.database();
-  const Bytes& stream = call.path("stream");
-  const Bytes& consumer = call.path("consumer");
-  const bool is_there = database.transact(
-      [&](Transaction& transaction) {
-        if (fields.has("holds")) events.hold(transaction, stream, consumer, fields.flag("holds", false));
-        return !fields.has("offset") || events.commit(transaction, stream, consumer, fields.text("offset"),
-                                                      fields.flag("backwards", false));
-      },
-      call.request->deadline);
-  return json_response({{"set", is_there}});
+  const auto holds = fields.has("holds") ? std::optional(fields.flag("holds", false)) : std::nullopt;
+  const auto offset = fields.has("offset") ? std::optional(fields.text("offset")) : std::nullopt;
+  const bool backwards = fields.flag("backwards", false);
+  return when_transacted(
+      call, [events = Events(call.database()), &stream = call.path("stream"),
+             &consumer = call.path("consumer"), holds, offset, backwards](Transaction& transaction) {
+        if (holds) events.hold(transaction, stream, consumer, *holds);
+        const bool is_set = !offset || events.commit(transaction, stream, consumer, *offset, backwards);
+        return [is_set] { return json_response({{"set", is_set}}); };
+      });
 }
 
 Response erase_consumer(Call& call) {
-  return json_response(
-      {{"erased", Events(call.database()).erase_consumer(call.path("stream"), call.path("consumer"))}});
+  return when_transacted(call, [events = Events(call.database()), &stream = call.path("stream"),
+                                &consumer = call.path("consumer")](Transaction& transaction) {
+    const bool is_erased = events.erase_consumer(transaction, stream, consumer);
+    return [is_erased] { return json_response({{"erased", is_erased}}); };
+  });
 }
 
 Response read_as_consumer(Call& call) {
@@ -175,9 +176,12 @@ Response set_retention(Call& call) {
     retention.max_age = std::chrono::milliseconds(fields.signed_number("max_age_ms"));
   if (fields.has("max_count")) retention.max_count = fields.number("max_count");
   const bool is_none = !retention.max_age && !retention.max_count;
-  Events(call.database())
-      .set_retention(call.path("stream"), is_none ? std::nullopt : std::optional(retention));
-  return json_response({{"set", true}});
+  const auto kept = is_none ? std::nullopt : std::optional(retention);
+  return when_transacted(call, [events = Events(call.database()), &stream = call.path("stream"),
+                                kept](Transaction& transaction) {
+    events.set_retention(transaction, stream, kept);
+    return [] { return json_response({{"set", true}}); };
+  });
 }
 
 Response prune(Call& call) {

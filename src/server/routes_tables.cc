@@ -1,4 +1,6 @@
 // The service tables: documents by table and key, with versions, expiry and dictionaries.
+#include <memory>
+
 #include "holdfast/limits.h"
 #include "holdfast/records.h"
 #include "holdfast/tables.h"
@@ -32,7 +34,11 @@ Response stat_table(Call& call) {
 }
 
 Response create_table(Call& call) {
-  return json_response({{"created", Tables(call.database()).create_table(call.path("table"))}});
+  return when_transacted(
+      call, [tables = Tables(call.database()), &table = call.path("table")](Transaction& transaction) {
+        const bool is_created = tables.create_table(transaction, table);
+        return [is_created] { return json_response({{"created", is_created}}); };
+      });
 }
 
 Response erase_table(Call& call) {
@@ -88,18 +94,16 @@ Response get_many_records(Call& call) {
 }
 
 Response write_many_records(Call& call) {
-  const auto pairs = keyed_payloads_of_body(call, "records", limits::kManyRecords);
-  const Tables tables(call.database());
-  std::vector<std::uint64_t> versions;
-  tables.database().transact(
-      [&](Transaction& transaction) {
-        versions.clear();
-        for (const auto& [key, value] : pairs) {
-          versions.push_back(tables.write(transaction, call.path("table"), key, value));
-        }
-      },
-      call.request->deadline);
-  return json_response({{"versions", versions}});
+  using Pairs = std::vector<std::pair<Bytes, Payload>>;
+  const auto pairs =
+      std::make_shared<const Pairs>(keyed_payloads_of_body(call, "records", limits::kManyRecords));
+  return when_transacted(
+      call, [tables = Tables(call.database()), &table = call.path("table"), pairs](Transaction& transaction) {
+        std::vector<std::uint64_t> versions;
+        for (const auto& [key, value] : *pairs)
+          versions.push_back(tables.write(transaction, table, key, value));
+        return [versions = std::move(versions)] { return json_response({{"versions", versions}}); };
+      });
 }
 
 Response write_record(Call& call) {
@@ -109,26 +113,33 @@ Response write_record(Call& call) {
   const auto match = if_match_of(call);
   const bool only_if_absent = is_if_none_match(call);
   if (match && only_if_absent) refuse_request("If-Match and If-None-Match contradict each other");
-  Tables tables(call.database());
-  const Payload value = payload_of_body(call);
-  std::optional<std::uint64_t> version;
-  if (match || only_if_absent) {
-    version = tables.write_if(call.path("table"), call.path("key"), match.value_or(0), value, options);
-    if (!version) precondition_failed();
-  } else {
-    version = tables.write(call.path("table"), call.path("key"), value, options);
-  }
-  Response response = json_response({{"version", *version}});
-  response.headers.emplace_back("ETag", etag_of(*version));
-  return response;
+  const auto expected = only_if_absent ? std::optional<std::uint64_t>(0) : match;
+  const auto value = std::make_shared<const Payload>(payload_of_body(call));
+  return when_transacted(call, [tables = Tables(call.database()), &table = call.path("table"),
+                                &key = call.path("key"), expected, value, options](Transaction& transaction) {
+    const std::optional<std::uint64_t> version =
+        expected ? tables.write_if(transaction, table, key, *expected, *value, options)
+                 : tables.write(transaction, table, key, *value, options);
+    return [version] {
+      if (!version) precondition_failed();
+      Response response = json_response({{"version", *version}});
+      response.headers.emplace_back("ETag", etag_of(*version));
+      return response;
+    };
+  });
 }
 
 Response erase_record(Call& call) {
-  Tables tables(call.database());
-  const auto match = if_match_of(call);
-  if (!match) return json_response({{"erased", tables.erase(call.path("table"), call.path("key"))}});
-  if (!tables.erase_if(call.path("table"), call.path("key"), *match)) precondition_failed();
-  return json_response({{"erased", true}});
+  return when_transacted(
+      call, [tables = Tables(call.database()), &table = call.path("table"), &key = call.path("key"),
+             match = if_match_of(call)](Transaction& transaction) {
+        const bool is_erased =
+            match ? tables.erase_if(transaction, table, key, *match) : tables.erase(transaction, table, key);
+        return [is_erased, is_conditional = match.has_value()] {
+          if (!is_erased && is_conditional) precondition_failed();
+          return json_response({{"erased", is_erased}});
+        };
+      });
 }
 
 Response list_dictionaries(Call& call) {
@@ -154,12 +165,20 @@ std::map<Bytes, Bytes> names_in(const Json& object) {
 Response set_dictionary(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body, "the body", {"deflate"});
-  Tables(call.database()).add_dictionary(call.path("name"), {.deflate = names_in(fields.at("deflate"))});
-  return json_response({{"set", true}});
+  const TableDictionary dictionary{.deflate = names_in(fields.at("deflate"))};
+  return when_transacted(call, [tables = Tables(call.database()), &name = call.path("name"),
+                                dictionary](Transaction& transaction) {
+    tables.add_dictionary(transaction, name, dictionary);
+    return [] { return json_response({{"set", true}}); };
+  });
 }
 
 Response remove_dictionary(Call& call) {
-  return json_response({{"erased", Tables(call.database()).remove_dictionary(call.path("name"))}});
+  return when_transacted(
+      call, [tables = Tables(call.database()), &name = call.path("name")](Transaction& transaction) {
+        const bool is_erased = tables.remove_dictionary(transaction, name);
+        return [is_erased] { return json_response({{"erased", is_erased}}); };
+      });
 }
 
 Answer truth(const char* name, const char* description) {

@@ -162,6 +162,58 @@ TEST_F(CommitsOfOneWorker, OfKvAndRecordsOccupyTheWorkerOnlyWhileTheyRead) {
   EXPECT_EQ(server->get(records + "/gone").status, 404);
 }
 
+TEST_F(CommitsOfOneWorker, OfTablesAndConsumersOccupyTheWorkerOnlyWhileTheyRead) {
+  const std::string tables = "/v1/databases/db/tables";
+  const std::string records = tables + "/t/records";
+  const std::string consumers = "/v1/databases/db/events/s/consumers";
+  const std::string dictionaries = "/v1/databases/db/dictionaries";
+  const std::string names = R"({"deflate":{"name":"n"}})";
+  for (const char* key : {"/gone", "/gone_too"}) {
+    EXPECT_EQ(server->request("PUT", records + key, "1", kJson).status, 200);
+  }
+  EXPECT_EQ(server->request("PUT", dictionaries + "/gone", names, kJson).status, 200);
+  EXPECT_EQ(server->request("POST", consumers + "/gone", R"({"holds":true})", kJson).status, 200);
+  backend->hold();
+  std::vector<std::unique_ptr<HttpConnection>> connections;
+  const auto send = [&](const std::string& method, const std::string& target, const std::string& body,
+                        HeaderList headers = kJson) {
+    connections.push_back(std::make_unique<HttpConnection>(server->port()));
+    connections.back()->send(request_text(method, target, body, headers));
+  };
+  send("PUT", tables + "/empty", "");
+  send("PUT", records + "/a", "1");
+  HeaderList if_absent = kJson;
+  if_absent.emplace_back("If-None-Match", "*");
+  send("PUT", records + "/b", "2", if_absent);
+  send("POST", records, R"({"records":[{"key":"c","value":3}]})");
+  send("DELETE", records + "/gone", "");
+  send("DELETE", records + "/gone_too", "", {{"If-Match", "\"1\""}});
+  send("PUT", dictionaries + "/short", names);
+  send("DELETE", dictionaries + "/gone", "");
+  send("POST", consumers + "/c", R"({"holds":true})");
+  send("DELETE", consumers + "/gone", "");
+  send("PUT", "/v1/databases/db/events/s/retention", R"({"max_count":5})");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(server->get("/v1/databases/db/entries").status, 200) << "the worker is free";
+  }
+  backend->release();
+  for (auto& connection : connections) {
+    const HttpAnswer answer = connection->receive();
+    EXPECT_EQ(answer.status, 200) << answer.body;
+  }
+  EXPECT_EQ(server->get(tables).json()["items"].size(), 2u);
+  EXPECT_EQ(server->get(records + "/a").body, "1");
+  EXPECT_EQ(server->get(records + "/b").body, "2");
+  EXPECT_EQ(server->get(records + "/c").body, "3");
+  EXPECT_EQ(server->get(records + "/gone").status, 404);
+  EXPECT_EQ(server->get(records + "/gone_too").status, 404);
+  EXPECT_EQ(server->get(dictionaries + "/short").status, 200);
+  EXPECT_EQ(server->get(dictionaries + "/gone").status, 404);
+  EXPECT_EQ(server->get(consumers + "/c").json()["holds"], true);
+  EXPECT_EQ(server->get(consumers + "/gone").status, 404);
+  EXPECT_EQ(server->get("/v1/databases/db/events/s/retention").json()["max_count"], 5);
+}
+
 TEST_F(Commits, ThatLoseAgainstOthersAreMadeAgainOnWhatIsThereThen) {
   overtake(3, "kv/n", "10");
   const HttpAnswer sum = server->request("POST", "/v1/databases/db/kv/n", R"({"increment":1})", kJson);
