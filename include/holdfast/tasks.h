@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -174,6 +175,8 @@ class Tasks {
   std::vector<TaskSession> sessions() const;
   /// Cost: a scan of the keys of all tasks.
   TaskStats stats() const;
+  /// The same for each type that has any. Cost: that of stats(), and dead tasks are read whole.
+  std::map<Bytes, TaskStats> stats_by_type() const;
 
   // ---- Looking after them
 

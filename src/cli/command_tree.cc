@@ -16,12 +16,13 @@ CommandTree command_tree() {
                  {"queue settings", "what all processes go by that work with a queue"},
                  {"queue dead", "jobs that have used up their attempts"},
                  {"schedules", "jobs that are sent again and again"},
+                 {"tasks", "work that task engines do"},
                  {"import", "data of other programs"},
                  {"db", "the entries of a database, and the databases of a store"}};
   for (auto commands :
        {kv_commands, records_commands, events_commands, blobs_commands, tables_commands, queue_commands,
-        queue_admin_commands, schedules_commands, import_commands, db_commands, db_store_commands,
-        transfer_commands, serve_commands, bench_commands, completion_commands}) {
+        queue_admin_commands, schedules_commands, tasks_commands, import_commands, db_commands,
+        db_store_commands, transfer_commands, serve_commands, bench_commands, completion_commands}) {
     for (Command& command : commands()) tree.commands.push_back(std::move(command));
   }
   return tree;

@@ -22,6 +22,7 @@ std::vector<Command> tables_commands();
 std::vector<Command> queue_commands();
 std::vector<Command> queue_admin_commands();
 std::vector<Command> schedules_commands();
+std::vector<Command> tasks_commands();
 std::vector<Command> import_commands();
 std::vector<Command> transfer_commands();
 std::vector<Command> serve_commands();

@@ -17,6 +17,17 @@ constexpr std::size_t kTrimmedPerCommit = 500;
 /// Takes a transaction back whose `extra` has said so.
 struct NothingToDo : std::exception {};
 
+void each_task_entry(const Database& database, const Bytes& prefix, bool keys_only,
+                     const std::function<void(const Entry&)>& look) {
+  Range range = Range::prefix(prefix);
+  for (bool is_more = true; is_more;) {
+    const Page page = database.scan(range, {.limit = limits::kScanEntries, .keys_only = keys_only});
+    for (const Entry& entry : page.entries) look(entry);
+    is_more = page.more && !page.entries.empty();
+    if (is_more) range.begin = page.entries.back().key + '\0';
+  }
+}
+
 }  // namespace
 
 std::optional<TaskId> Tasks::Impl::add(View type, const NewTask& task, const TaskExtra& extra, View added_by,
@@ -37,15 +48,9 @@ std::optional<TaskId> Tasks::Impl::add(View type, const NewTask& task, const Tas
 std::vector<TaskSession> Tasks::Impl::sessions() const {
   const Bytes prefix = keys().sessions();
   std::vector<TaskSession> sessions;
-  Range range = Range::prefix(prefix);
-  for (bool is_more = true; is_more;) {
-    const Page page = database.scan(range);
-    for (const Entry& entry : page.entries) {
-      sessions.push_back(parse_session(View(entry.key).substr(prefix.size()), entry.value));
-    }
-    is_more = page.more && !page.entries.empty();
-    if (is_more) range.begin = page.entries.back().key + '\0';
-  }
+  each_task_entry(database, prefix, false, [&](const Entry& entry) {
+    sessions.push_back(parse_session(View(entry.key).substr(prefix.size()), entry.value));
+  });
   return sessions;
 }
 
@@ -126,13 +131,8 @@ Listing<Task> Tasks::list(TaskState state, const std::optional<Bytes>& type,
 std::vector<TaskAttempt> Tasks::history(View id) const {
   validate_task_id(id);
   std::vector<TaskAttempt> attempts;
-  Range range = Range::prefix(impl_->keys().attempts(id));
-  for (bool is_more = true; is_more;) {
-    const Page page = impl_->database.scan(range);
-    for (const Entry& entry : page.entries) attempts.push_back(parse_attempt(entry.value));
-    is_more = page.more && !page.entries.empty();
-    if (is_more) range.begin = page.entries.back().key + '\0';
-  }
+  each_task_entry(impl_->database, impl_->keys().attempts(id), false,
+                  [&](const Entry& entry) { attempts.push_back(parse_attempt(entry.value)); });
   return attempts;
 }
 
@@ -159,17 +159,28 @@ std::vector<TaskSession> Tasks::sessions() const { return impl_->sessions(); }
 TaskStats Tasks::stats() const {
   const auto count = [&](const Bytes& prefix) {
     std::uint64_t entries = 0;
-    Range range = Range::prefix(prefix);
-    for (bool is_more = true; is_more;) {
-      const Page page = impl_->database.scan(range, {.limit = limits::kScanEntries, .keys_only = true});
-      entries += page.entries.size();
-      is_more = page.more && !page.entries.empty();
-      if (is_more) range.begin = page.entries.back().key + '\0';
-    }
+    each_task_entry(impl_->database, prefix, true, [&](const Entry&) { ++entries; });
     return entries;
   };
   const TaskKeys& keys = impl_->keys();
   return {.waiting = count(keys.waiting()), .running = count(keys.running()), .dead = count(keys.dead())};
+}
+
+std::map<Bytes, TaskStats> Tasks::stats_by_type() const {
+  std::map<Bytes, TaskStats> types;
+  const auto count = [&](const Bytes& prefix, std::uint64_t TaskStats::* number) {
+    each_task_entry(impl_->database, prefix, true, [&](const Entry& entry) {
+      const View place = View(entry.key).substr(prefix.size());
+      ++(types[unescaped_segment(place.substr(0, place.find('/')))].*number);
+    });
+  };
+  const TaskKeys& keys = impl_->keys();
+  count(keys.waiting(), &TaskStats::waiting);
+  count(keys.running(), &TaskStats::running);
+  each_task_entry(impl_->database, keys.dead(), false, [&](const Entry& entry) {
+    ++types[parse_task(task_id_of(entry.key), entry.value).type].dead;
+  });
+  return types;
 }
 
 bool Tasks::cancel(View id) {

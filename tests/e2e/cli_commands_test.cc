@@ -14,6 +14,7 @@
 
 #include "cli/command_tree.h"
 #include "e2e/cli_fixture.h"
+#include "e2e/task_engines.h"
 
 namespace holdfast::e2e {
 namespace {
@@ -44,6 +45,9 @@ struct Case {
 };
 
 const std::string kEvent = "0000000000000001-0000";
+const std::string kTask = "019a8b2c3d4e0123456789abcdef0123";
+/// In place of a command: an engine has run all tasks of a type until they are dead.
+const std::string kEngine = "(task engine)";
 
 std::vector<Case> cases() {
   const std::vector<Words> kv = {{"kv", "set", "k", "1"}};
@@ -60,6 +64,8 @@ std::vector<Case> cases() {
                                    {"queue", "receive", "q"},
                                    {"queue", "fail", "q", "$id", "$token", "broken"}};
   const std::vector<Words> schedule = {{"schedules", "put", "s", "q", "1", "--every", "1h"}};
+  const std::vector<Words> task = {{"tasks", "add", "t", "1"}};
+  const std::vector<Words> dead_task = {{"tasks", "add", "t", "1"}, {kEngine, "t"}};
   const std::vector<Words> entry = {{"db", "put", "k", "1"}};
   const std::vector<Words> dump = {{"db", "put", "k", "1"}, {"dump", "--output", "dump.jsonl"}};
   const std::vector<Words> on_file = {{"db", "put", "k", "1", "--store", "file:folder"}};
@@ -397,6 +403,60 @@ std::vector<Case> cases() {
        .wrong = "--prefix !mine",
        .code = invalid_argument,
        .before = schedule},
+      {.path = "tasks add",
+       .words = {"t", "{\"a\":1}", "--delay", "1m", "--unique-key", "u"},
+       .says = "\"is_new\":true",
+       .wrong = "t 1 --previous 7",
+       .code = invalid_argument,
+       .complains = "id of a task"},
+      {.path = "tasks get",
+       .words = {"$id"},
+       .says = "\"result\":\"failed\"",
+       .wrong = kTask,
+       .complains = "no such task",
+       .before = dead_task},
+      {.path = "tasks list",
+       .words = {"--type", "t"},
+       .says = "\"state\":\"waiting\"",
+       .wrong = "--prefix !mine",
+       .code = invalid_argument,
+       .before = task},
+      {.path = "tasks types",
+       .says = "\"type\":\"t\"",
+       .wrong = "--prefix !mine",
+       .code = invalid_argument,
+       .before = task},
+      {.path = "tasks stats",
+       .says = "\"dead\":1",
+       .wrong = "--prefix !mine",
+       .code = invalid_argument,
+       .before = dead_task},
+      {.path = "tasks history",
+       .words = {"$id"},
+       .says = "\"error\":\"broken\"",
+       .wrong = "7",
+       .code = invalid_argument,
+       .complains = "id of a task",
+       .before = dead_task},
+      {.path = "tasks sessions", .wrong = "--prefix !mine", .code = invalid_argument},
+      {.path = "tasks cancel", .words = {"$id"}, .wrong = kTask, .complains = "no such task", .before = task},
+      {.path = "tasks revive",
+       .words = {"$id"},
+       .says = "\"revived\":1",
+       .wrong = kTask,
+       .complains = "no such task",
+       .before = dead_task},
+      {.path = "tasks delete",
+       .words = {"$id"},
+       .wrong = kTask,
+       .complains = "no such task",
+       .before = dead_task},
+      {.path = "tasks trim",
+       .words = {"--max-attempts", "1"},
+       .says = "\"removed\":1",
+       .wrong = "--max-age 1d --prefix !mine",
+       .code = invalid_argument,
+       .before = dead_task},
       {.path = "import pikodb", .words = {"piko"}, .says = "\"", .wrong = "none", .complains = "none"},
       {.path = "import jsonl",
        .words = {"lines"},
@@ -548,7 +608,11 @@ class EveryCommand : public Cli, public testing::WithParamInterface<Case> {
   Words wrong() const { return filled_in(joined(row().path, words_of(row().wrong))); }
   void prepare() {
     for (const Words& words : row().before) {
-      if (words.front() != "queue") {
+      if (words.front() == kEngine) {
+        fail_all_tasks(path("store.db"), words.at(1));
+        continue;
+      }
+      if (words.front() != "queue" && words.front() != "tasks") {
         output(words);
         continue;
       }
@@ -670,8 +734,8 @@ TEST_P(EveryCommand, SaysWhatIsWrongWithTheStoreAndTheDatabase) {
 }
 
 TEST_P(EveryCommand, RefusesNamesThatAreTooLong) {
-  static const std::set<std::string> kNames = {"KEY",   "KEY...", "FROM",  "STREAM",
-                                               "TABLE", "INDEX",  "QUEUE", "SCHEDULE"};
+  static const std::set<std::string> kNames = {"KEY",   "KEY...", "FROM",     "STREAM", "TABLE",
+                                               "INDEX", "QUEUE",  "SCHEDULE", "TYPE"};
   const auto& arguments = command().arguments;
   const auto first = std::ranges::find_if(arguments, [](const auto& each) { return !each.is_option(); });
   if (first == arguments.end() || !kNames.contains(first->name)) return;

@@ -165,6 +165,30 @@ TEST_P(TasksTest, lists_are_complete_in_pages_and_by_type) {
   EXPECT_EQ(tasks().stats().waiting, 7u);
 }
 
+TEST_P(TasksTest, tasks_are_counted_by_type_whatever_their_state_and_what_stands_in_the_type) {
+  EXPECT_TRUE(tasks().stats_by_type().empty());
+  tasks().add("dies");
+  {
+    const auto fails = [](TaskWork&) { return false; };
+    const auto at_once = [](std::uint32_t) { return milliseconds(0); };
+    TaskEngine engine(tasks(), {{.name = "dies", .run = fails, .max_failures = 1, .retry_wait = at_once}},
+                      options());
+    until_ended(engine, 2);
+  }
+  for (int i = 0; i < 2; ++i) tasks().add("a/b%");
+  crash_with_tasks_of("a/b%", seconds(30));
+  for (int i = 0; i < 3; ++i) tasks().add("a/b%", {.delay = seconds(i)});
+  tasks().add("a");
+  const std::map<Bytes, TaskStats> types = tasks().stats_by_type();
+  ASSERT_EQ(types.size(), 3u);
+  EXPECT_EQ(types.at("dies").dead, 1u);
+  EXPECT_EQ(types.at("dies").waiting + types.at("dies").running, 0u);
+  EXPECT_EQ(types.at("a/b%").waiting, 3u);
+  EXPECT_EQ(types.at("a/b%").running, 2u);
+  EXPECT_EQ(types.at("a/b%").dead, 0u);
+  EXPECT_EQ(types.at("a").waiting, 1u);
+}
+
 TEST_P(TasksTest, a_task_runs_when_its_delay_is_over_and_not_before) {
   std::atomic<UnixMs> ran_at_ms = 0;
   TaskEngine engine(tasks(),
