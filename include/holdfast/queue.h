@@ -102,9 +102,24 @@ struct SendOptions {
   Bytes tenant = {};
 };
 
+/// What becomes of a job that waits for another one when that one is dead. One that was cancelled, purged, or
+/// erased from the dead letters can never be completed: who would `wait` dies then.
+enum class ChildFailure : std::uint8_t {
+  wait,  ///< waits on, until that one was requeued and is completed
+  run,   ///< goes on as if that one were completed
+  die,   ///< goes to the dead letters itself
+};
+/// "wait", "run", "die".
+const char* name(ChildFailure failure);
+
 struct NewJob {
   Payload body;
   SendOptions options = {};
+  /// The job that waits for this one: its place in the same send_many(), behind that of this one. It is
+  /// `blocked` until all jobs that name it are completed.
+  std::optional<std::size_t> parent = {};
+  /// Of a job that waits for others.
+  ChildFailure child_failure = ChildFailure::wait;
 };
 
 /// What a send has come to.
@@ -131,6 +146,7 @@ struct Delivery : JobLease {
   int priority = 5;
   Bytes ordering_key;
   Bytes tenant;
+  std::vector<JobId> children;  ///< what it has waited for; get() has their results while they are kept
 };
 
 /// The lease has ended, or was taken from the worker: the job is another worker's, or done, dead, cancelled.
@@ -151,6 +167,7 @@ enum class JobState : std::uint8_t {
   ready,      ///< to be delivered
   delayed,    ///< not to be delivered before `run_at_ms`: sent so, or waiting for its next attempt
   waiting,    ///< behind another job of its ordering key
+  blocked,    ///< until other jobs are completed that were sent with it
   leased,     ///< delivered; until `run_at_ms` nobody else gets it
   completed,  ///< kept as QueueSettings::keep_completed says
   dead,       ///< in the dead letters
@@ -185,11 +202,16 @@ struct Job {
   int priority = 5;
   std::uint32_t attempts = 0;  ///< deliveries so far; of a job that was requeued, since then
   UnixMs sent_at_ms = 0;
-  /// delayed: when it is due. leased: when the lease ends. waiting: not before, if it was sent with a delay.
+  /// delayed: when it is due. leased: when the lease ends. waiting, blocked: not before, if it was sent with
+  /// a delay.
   std::optional<UnixMs> run_at_ms;
   Bytes ordering_key;
   Bytes unique_key;
   Bytes tenant;
+  JobId parent;                  ///< that waits for this one; empty: none
+  std::vector<JobId> children;   ///< that it waits for, or has waited for
+  std::vector<JobId> waits_for;  ///< blocked: those of them that it still waits for
+  ChildFailure child_failure = ChildFailure::wait;
   /// What its failed attempts have said, oldest first: the newest limits::kJobErrors.
   std::vector<JobError> errors;
   /// What its workers have noted: the newest limits::kJobLogLines, oldest first.
@@ -197,8 +219,9 @@ struct Job {
   std::vector<JobLogLine> log;
   UnixMs finished_at_ms = 0;  ///< completed and dead
   /// dead: "max_attempts" (the last attempt failed), "permanent" (a failure said so), "lease_expired" (the
-  /// last attempt neither ended nor extended its lease: a crash, mostly) or "body_lost" (the store has lost
-  /// the object of its large body, which is null therefore; it was not delivered).
+  /// last attempt neither ended nor extended its lease: a crash, mostly), "body_lost" (the store has lost
+  /// the object of its large body, which is null therefore; it was not delivered) or "child_failed" (a job
+  /// that it waited for is dead or was removed: the last error names it).
   Bytes reason;
   std::optional<Payload> result;  ///< completed
 };
@@ -216,6 +239,7 @@ struct QueueStats {
   std::uint64_t ready = 0;
   std::uint64_t delayed = 0;
   std::uint64_t waiting = 0;
+  std::uint64_t blocked = 0;
   std::uint64_t leased = 0;
   std::uint64_t completed = 0;
   std::uint64_t dead = 0;
@@ -246,8 +270,12 @@ class Queue {
   /// tenant; one more
   /// and a read for a unique key, an ordering key, or a body above 256 KiB, which is uploaded before.
   Sent send(const Payload& body, const SendOptions& options = {});
-  /// All of them in one commit, in their order; at most limits::kQueueBatch.
+  /// All of them in one commit, in their order; at most limits::kQueueBatch. Some may wait for others, which
+  /// costs a put more for each that is waited for. Throws already_exists, and sends nothing, if another job
+  /// has the unique key of one that waits or is waited for.
   std::vector<Sent> send_many(std::span<const NewJob> jobs);
+  /// As part of the transaction, as send(); for each whether it is new.
+  std::vector<bool> send_many(Transaction& transaction, std::span<const NewJob> jobs) const;
   /// False if a job has the unique key already. There is a job only if the transaction commits; jobs of one
   /// transaction keep their order. Never conflicts unless it has an ordering key or a unique key. A
   /// transaction that also ends a job of the same ordering key, by complete(), cancel() or a fail() that is
@@ -275,9 +303,9 @@ class Queue {
   /// token changes. Throws LeaseLost. Cost: as that of extend().
   JobLease note(const JobLease& lease, const JobNotes& notes,
                 std::optional<std::chrono::milliseconds> extend_by = {});
-  /// The job is done; `result` is kept as long as the job is. Throws LeaseLost. Cost: one commit of one
-  /// entry; a read as well where there is more to do than to remove the job, or the settings were set since
-  /// its delivery.
+  /// The job is done; `result` is kept as long as the job is. Who waits for it and no other can be received
+  /// from this commit on. Throws LeaseLost. Cost: one commit of one entry; a read as well where there is more
+  /// to do than to remove the job, or the settings were set since its delivery.
   void complete(const JobLease& lease, const std::optional<Payload>& result = {});
   /// The job is done if and only if the transaction commits.
   void complete(Transaction& transaction, const JobLease& lease,
@@ -306,7 +334,8 @@ class Queue {
   Listing<Job> list(JobState state, const ListOptions& options = {}) const;
   /// The first of list(JobState::ready).
   std::vector<Job> peek(std::size_t limit = 1) const;
-  /// Removes a job that is not completed or dead; whether there was one. Its worker loses the lease.
+  /// Removes a job that is not completed or dead; whether there was one. Its worker loses the lease. Those
+  /// that it waits for go on.
   bool cancel(View id);
   bool cancel(Transaction& transaction, View id) const;
   /// Cost: a scan of the keys of all jobs.
@@ -315,7 +344,7 @@ class Queue {
   void pause();
   void resume();
   bool is_paused() const;
-  /// Removes all jobs that are ready, delayed or waiting; how many. In several commits.
+  /// Removes all jobs that are ready, delayed, waiting or blocked; how many. In several commits.
   std::uint64_t purge();
 
   QueueSettings settings() const;
@@ -326,9 +355,9 @@ class Queue {
   // ---- Dead letters, by id
 
   Listing<Job> dead(const DeadFilter& filter = {}, const ListOptions& options = {}) const;
-  /// Makes a dead letter a job again, with all its attempts, its id, and with it its place. False if there is
-  /// no such dead letter. Throws already_exists while another job has its unique key, and corruption if its
-  /// body is lost.
+  /// Makes a dead letter a job again, with all its attempts, its id, and with it its place; it waits for what
+  /// it has waited for and is not completed. False if there is no such dead letter. Throws already_exists
+  /// while another job has its unique key, and corruption if its body is lost.
   bool requeue(View id);
   /// All that `filter` lets through but those whose unique key another job has, and those whose body is lost;
   /// how many. In several commits.
@@ -356,6 +385,8 @@ inline constexpr std::size_t kQueueNameBytes = 200;
 inline constexpr std::size_t kJobTextBytes = 400;
 /// Jobs of one send_many(), receive() or complete_many().
 inline constexpr std::size_t kQueueBatch = 250;
+/// Jobs of which each waits for the one before, in one send_many().
+inline constexpr std::size_t kFlowDepth = 10;
 inline constexpr std::size_t kJobErrors = 20;
 inline constexpr std::size_t kJobErrorBytes = 2'000;
 /// Of what is noted; longer lines are cut.

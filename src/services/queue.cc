@@ -5,6 +5,8 @@
 //     delayed/<time>/<id>       a job that is due then
 //     leased/<time>/<id>        a job that was delivered; the lease ends then. Its version is the token
 //     chain/<key>/<id>          a job behind another one of its ordering key
+//     blocked/<id>              a job that waits for others of its commit
+//     child/<id>/-<place>       empty: the job at this place of the same commit is one that <id> waits for
 //     lock/<key>                empty: there is a job of this ordering key outside of its chain
 //     at/<id>                   where a job is that is delayed, in a chain or a tenant's: "delayed/<time>/"
 //     unique/<key>              the id of the job that has this unique key, or its end: -<place of the commit
@@ -29,6 +31,7 @@
 #include "contract/validate.h"
 #include "holdfast/limits.h"
 #include "services/keys.h"
+#include "services/queue_flows.h"
 #include "services/queue_impl.h"
 #include "services/queue_moves.h"
 
@@ -77,9 +80,8 @@ Sending holder_of(const Entry& entry) {
   return {.place = place, .is_new = false, .existing = {}};
 }
 
-Sending send_at(Transaction& transaction, const QueueKeys& keys, const NewJob& job, const StoredPayload& body,
-                std::uint32_t place) {
-  const SendOptions& options = job.options;
+Sending send_at(Transaction& transaction, const QueueKeys& keys, const SendOptions& options,
+                const JobRecord& record, std::uint32_t place) {
   if (!options.unique_key.empty()) {
     const Bytes key = keys.unique(options.unique_key);
     if (const std::optional<Entry> holder = transaction.get(key)) return holder_of(*holder);
@@ -87,8 +89,8 @@ Sending send_at(Transaction& transaction, const QueueKeys& keys, const NewJob& j
     if (options.unique_for) expires_at_ms = transaction.now() + options.unique_for->count();
     transaction.put(key, job_suffix(place), expires_at_ms);
   }
-  PayloadCodec::replace(transaction, std::nullopt, body);
-  QueueMoves(transaction, keys).send(record_of(options, body, transaction.now()), place);
+  PayloadCodec::replace(transaction, std::nullopt, record.body);
+  QueueMoves(transaction, keys).send(record, place);
   return {.place = place, .is_new = true, .existing = {}};
 }
 
@@ -99,14 +101,16 @@ bool is_blind(const NewJob& job) {
 }
 
 /// Sends jobs that are all blind in one commit; its seq.
-Seq send_blindly(Database& database, const QueueKeys& keys, std::span<const NewJob> jobs) {
+Seq send_blindly(Database& database, const QueueKeys& keys, std::span<const NewJob> jobs,
+                 const QueueFlows& flows) {
   const UnixMs now_ms = database.transact([](Transaction& transaction) { return transaction.now(); });
   const PayloadCodec codec(database);
   Batch batch;
   batch.writes.reserve(jobs.size());
   std::uint32_t place = 0;
   for (const NewJob& job : jobs) {
-    const JobRecord record = record_of(job.options, codec.store(job.body), now_ms);
+    JobRecord record = record_of(job.options, codec.store(job.body), now_ms);
+    flows.link(place, 0, record);
     for (Write& write : QueueMoves::writes_to_send(keys, record, place++, now_ms)) {
       batch.writes.push_back(std::move(write));
     }
@@ -221,6 +225,18 @@ void validate_options(const SendOptions& options) {
                 "unique_for is 1 ms to a hundred years");
 }
 
+const char* name(ChildFailure failure) {
+  switch (failure) {
+    case ChildFailure::wait:
+      return "wait";
+    case ChildFailure::run:
+      return "run";
+    case ChildFailure::die:
+      return "die";
+  }
+  return "unknown";
+}
+
 const char* name(JobState state) {
   switch (state) {
     case JobState::ready:
@@ -229,6 +245,8 @@ const char* name(JobState state) {
       return "delayed";
     case JobState::waiting:
       return "waiting";
+    case JobState::blocked:
+      return "blocked";
     case JobState::leased:
       return "leased";
     case JobState::completed:
@@ -254,19 +272,23 @@ Sent Queue::send(const Payload& body, const SendOptions& options) {
 std::vector<Sent> Queue::send_many(std::span<const NewJob> jobs) {
   validate_batch_size(jobs.size(), "send_many");
   for (const NewJob& job : jobs) validate_options(job.options);
+  const QueueFlows flows(jobs);
   std::vector<Sending> sendings;
   Seq seq = 0;
   if (std::ranges::all_of(jobs, is_blind)) {
-    seq = send_blindly(impl_->database, impl_->keys, jobs);
+    seq = send_blindly(impl_->database, impl_->keys, jobs, flows);
     for (std::uint32_t place = 0; place < jobs.size(); ++place) sendings.push_back({place, true, {}});
   } else {
     PayloadUploads uploads(impl_->database);
     uploads.settle([&] {
       const Position at = impl_->database.transact([&](Transaction& transaction) {
         sendings.clear();
+        flows.refuse_taken(transaction, impl_->keys);
         std::uint32_t place = 0;
         for (const NewJob& job : jobs) {
-          sendings.push_back(send_at(transaction, impl_->keys, job, uploads.store(job.body), place++));
+          JobRecord record = record_of(job.options, uploads.store(job.body), transaction.now());
+          flows.link(place, 0, record);
+          sendings.push_back(send_at(transaction, impl_->keys, job.options, record, place++));
         }
       });
       seq = at.seq;
@@ -284,15 +306,37 @@ std::vector<Sent> Queue::send_many(std::span<const NewJob> jobs) {
 }
 
 bool Queue::send(Transaction& transaction, const Payload& body, const SendOptions& options) const {
-  validate_options(options);
-  QueueMoves moves(transaction, impl_->keys);
-  const Bytes sent_before = moves.sent_before();
-  const std::uint32_t place = QueueMoves::place_behind(sent_before);
   const NewJob job{body, options};
-  const StoredPayload stored = PayloadCodec(impl_->database).store(body);
-  if (!send_at(transaction, impl_->keys, job, stored, place).is_new) return false;
-  moves.note_sent(sent_before, options.ordering_key);
-  return true;
+  return send_many(transaction, std::span(&job, 1)).front();
+}
+
+std::vector<bool> Queue::send_many(Transaction& transaction, std::span<const NewJob> jobs) const {
+  validate_batch_size(jobs.size(), "send_many");
+  for (const NewJob& job : jobs) validate_options(job.options);
+  const QueueFlows flows(jobs);
+  QueueMoves moves(transaction, impl_->keys);
+  Bytes sent = moves.sent_before();
+  const std::uint32_t first_place = QueueMoves::place_behind(sent);
+  flows.refuse_taken(transaction, impl_->keys);
+  std::vector<JobRecord> records;
+  records.reserve(jobs.size());
+  for (const NewJob& job : jobs) {
+    const StoredPayload body = PayloadCodec(impl_->database).store(job.body);
+    records.push_back(record_of(job.options, body, transaction.now()));
+    flows.link(records.size() - 1, first_place, records.back());
+  }
+  std::vector<bool> is_new;
+  std::uint32_t place = first_place;
+  for (const JobRecord& record : records) {
+    const SendOptions& options = jobs[is_new.size()].options;
+    is_new.push_back(send_at(transaction, impl_->keys, options, record, place).is_new);
+    // A job that is blocked is in no chain: nothing is behind it.
+    const Bytes ordering_key = record.children.empty() ? record.ordering_key : Bytes();
+    if (is_new.back()) sent = QueueMoves::with_sent(sent, place, ordering_key);
+    ++place;
+  }
+  if (!sent.empty()) moves.note_sent(sent);
+  return is_new;
 }
 
 // ---- Workers

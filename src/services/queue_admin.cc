@@ -32,6 +32,8 @@ Bytes keys_of(const QueueKeys& keys, JobState state) {
       return keys.delayed();
     case JobState::waiting:
       return keys.chains();
+    case JobState::blocked:
+      return keys.blocked();
     case JobState::leased:
       return keys.leased();
     case JobState::completed:
@@ -57,7 +59,7 @@ std::optional<Job> load_job(const Database& database, const QueueKeys& keys, con
   job.priority = record.priority;
   job.attempts = record.attempts;
   job.sent_at_ms = record.sent_at_ms;
-  if (state == JobState::waiting) job.run_at_ms = record.run_at_ms;
+  if (state == JobState::waiting || state == JobState::blocked) job.run_at_ms = record.run_at_ms;
   if (state == JobState::delayed || state == JobState::leased) {
     const std::size_t begin = keys_of(keys, state).size();
     job.run_at_ms = static_cast<UnixMs>(segment_number(View(entry.key).substr(begin, 16)));
@@ -65,6 +67,15 @@ std::optional<Job> load_job(const Database& database, const QueueKeys& keys, con
   job.ordering_key = std::move(record.ordering_key);
   job.unique_key = std::move(record.unique_key);
   job.tenant = std::move(record.tenant);
+  if (!record.parent.empty()) job.parent = sibling_id(job.id, record.parent);
+  for (const Bytes& child : record.children) job.children.push_back(sibling_id(job.id, child));
+  job.child_failure = record.child_failure;
+  if (state == JobState::blocked) {
+    const Bytes open = keys.children(job.id);
+    for (const Entry& child : database.scan(Range::prefix(open), {.keys_only = true}).entries) {
+      job.waits_for.push_back(sibling_id(job.id, View(child.key).substr(open.size())));
+    }
+  }
   job.errors = std::move(record.errors);
   job.progress = record.progress;
   job.log = std::move(record.log);
@@ -106,18 +117,36 @@ bool revive(Transaction& transaction, const QueueKeys& keys, const Entry& entry)
   record.finished_at_ms = 0;
   record.run_at_ms.reset();
   moves.take(entry);
-  if (!record.ordering_key.empty()) {
-    const Bytes lock = keys.lock(record.ordering_key);
-    if (transaction.get(lock)) {
-      const Bytes chain = keys.chain(record.ordering_key);
-      transaction.put(chain + id, record.envelope());
-      transaction.put(keys.at() + id, chain.substr(keys.base().size()));
-      return true;
-    }
-    transaction.put(lock, {});
+  if (moves.has_open_children(id, record)) {
+    transaction.put(keys.blocked() + id, record.envelope());
+  } else {
+    moves.put_in_turn(id, record, 0);
   }
-  moves.put(id, record, 0);
   return true;
+}
+
+/// What puts an end to a dead letter. What QueueMoves::settle() says.
+std::size_t end_dead_letter(Transaction& transaction, const QueueKeys& keys, const Entry& entry,
+                            const JobRecord& record) {
+  PayloadCodec::release(transaction, record.body);
+  transaction.erase(entry.key);
+  return QueueMoves(transaction, keys).tell_parent(job_id_of(entry.key), record, JobEnd::removed);
+}
+
+/// Removes a job that is blocked, and before it who waits for it: else that one would die of it. How many.
+std::size_t remove_blocked(Transaction& transaction, const QueueKeys& keys, const Entry& entry) {
+  std::size_t removed = 1;
+  const JobId id = job_id_of(entry.key);
+  const JobRecord record = JobRecord::parse(entry.value);
+  if (!record.parent.empty()) {
+    const std::optional<Entry> parent = transaction.get(keys.blocked() + sibling_id(id, record.parent));
+    if (parent) removed += remove_blocked(transaction, keys, *parent);
+  }
+  QueueMoves moves(transaction, keys);
+  moves.take(entry);
+  PayloadCodec::release(transaction, record.body);
+  moves.settle_without_turn(id, record, JobEnd::removed);
+  return removed;
 }
 
 }  // namespace
@@ -166,13 +195,14 @@ bool Queue::cancel(Transaction& transaction, View id) const {
   const std::optional<LocatedJob> located = moves.locate(id);
   if (!located) return false;
   const JobRecord record = JobRecord::parse(located->entry.value);
-  if (located->state != JobState::waiting) moves.refuse_if_sent_behind(record);
+  const bool has_turn = located->state != JobState::waiting && located->state != JobState::blocked;
+  if (has_turn) moves.refuse_if_sent_behind(record);
   moves.take(located->entry);
   PayloadCodec::release(transaction, record.body);
-  if (located->state == JobState::waiting) {
-    moves.free_unique_key(id, record, JobEnd::removed);
-  } else {
+  if (has_turn) {
     moves.settle(id, record, JobEnd::removed);
+  } else {
+    moves.settle_without_turn(id, record, JobEnd::removed);
   }
   return true;
 }
@@ -183,6 +213,7 @@ QueueStats Queue::stats() const {
   stats.ready = of(JobState::ready);
   stats.delayed = of(JobState::delayed);
   stats.waiting = of(JobState::waiting);
+  stats.blocked = of(JobState::blocked);
   stats.leased = of(JobState::leased);
   stats.completed = of(JobState::completed);
   stats.dead = of(JobState::dead);
@@ -196,8 +227,8 @@ QueueStats Queue::stats() const {
 
 std::uint64_t Queue::purge() {
   std::uint64_t purged = 0;
-  // Chains first: otherwise each of their jobs would be promoted before it goes.
-  for (const JobState state : {JobState::waiting, JobState::delayed, JobState::ready}) {
+  // Who waits goes first: otherwise each would be promoted before it goes, or die.
+  for (const JobState state : {JobState::blocked, JobState::waiting, JobState::delayed, JobState::ready}) {
     const Range range = Range::prefix(keys_of(impl_->keys, state));
     for (bool is_more = true; is_more;) {
       std::size_t taken = 0;
@@ -208,9 +239,14 @@ std::uint64_t Queue::purge() {
         is_more = page.more;
         std::size_t bytes = 0;
         for (const Entry& entry : page.entries) {
-          if (bytes > kMoveBytes) {
+          if (bytes > kMoveBytes || taken >= kJobsPerCommit) {
             is_more = true;
             break;
+          }
+          if (state == JobState::blocked) {
+            const std::optional<Entry> still = transaction.get(entry.key);
+            if (still) taken += remove_blocked(transaction, impl_->keys, *still);
+            continue;
           }
           // An earlier one of this commit may have promoted it.
           transaction.require(entry);
@@ -219,7 +255,7 @@ std::uint64_t Queue::purge() {
           PayloadCodec::release(transaction, record.body);
           const JobId id = job_id_of(entry.key);
           if (state == JobState::waiting) {
-            moves.free_unique_key(id, record, JobEnd::removed);
+            bytes += moves.settle_without_turn(id, record, JobEnd::removed);
           } else {
             bytes += moves.settle(id, record, JobEnd::removed);
           }
@@ -264,8 +300,8 @@ bool Queue::requeue(View id) {
 
 namespace {
 
-/// Calls `take` with each dead letter that `filter` lets through, in commits of some of them; for how many it
-/// has said yes.
+/// Calls `take` with each dead letter that `filter` lets through, in commits of some of them, and with the
+/// bytes of the commit, to add what it moves beside; for how many it has said yes.
 template <class Take>
 std::uint64_t for_each_dead(Database& database, const QueueKeys& keys, const DeadFilter& filter,
                             const Take& take) {
@@ -286,7 +322,7 @@ std::uint64_t for_each_dead(Database& database, const QueueKeys& keys, const Dea
         const JobRecord record = JobRecord::parse(entry.value);
         if (!lets_through(filter, record)) continue;
         transaction.require(entry);
-        if (take(transaction, entry, record)) ++taken_now;
+        if (take(transaction, entry, record, bytes)) ++taken_now;
       }
     });
     taken += taken_now;
@@ -299,10 +335,11 @@ std::uint64_t for_each_dead(Database& database, const QueueKeys& keys, const Dea
 }  // namespace
 
 std::uint64_t Queue::requeue_dead(const DeadFilter& filter) {
-  return for_each_dead(impl_->database, impl_->keys, filter,
-                       [&](Transaction& transaction, const Entry& entry, const JobRecord& record) {
-                         return !is_body_lost(record) && revive(transaction, impl_->keys, entry);
-                       });
+  return for_each_dead(
+      impl_->database, impl_->keys, filter,
+      [&](Transaction& transaction, const Entry& entry, const JobRecord& record, std::size_t&) {
+        return !is_body_lost(record) && revive(transaction, impl_->keys, entry);
+      });
 }
 
 bool Queue::erase_dead(View id) {
@@ -310,19 +347,18 @@ bool Queue::erase_dead(View id) {
   return impl_->database.transact([&](Transaction& transaction) {
     const std::optional<Entry> entry = transaction.get(impl_->keys.dead() + Bytes(id));
     if (!entry) return false;
-    PayloadCodec::release(transaction, JobRecord::parse(entry->value).body);
-    transaction.erase(entry->key);
+    end_dead_letter(transaction, impl_->keys, *entry, JobRecord::parse(entry->value));
     return true;
   });
 }
 
 std::uint64_t Queue::purge_dead(const DeadFilter& filter) {
-  return for_each_dead(impl_->database, impl_->keys, filter,
-                       [](Transaction& transaction, const Entry& entry, const JobRecord& record) {
-                         PayloadCodec::release(transaction, record.body);
-                         transaction.erase(entry.key);
-                         return true;
-                       });
+  return for_each_dead(
+      impl_->database, impl_->keys, filter,
+      [&](Transaction& transaction, const Entry& entry, const JobRecord& record, std::size_t& bytes) {
+        bytes += end_dead_letter(transaction, impl_->keys, entry, record);
+        return true;
+      });
 }
 
 std::vector<Bytes> list_queues(const Database& database, View after, std::size_t limit, View prefix) {

@@ -251,6 +251,7 @@ Delivery QueueClaims::lease(Transaction& transaction, const QueueKeys& keys, Job
   delivery.priority = record.priority;
   delivery.ordering_key = std::move(record.ordering_key);
   delivery.tenant = std::move(record.tenant);
+  for (const Bytes& child : record.children) delivery.children.push_back(sibling_id(job.id, child));
   return delivery;
 }
 

@@ -48,6 +48,10 @@ Bytes QueueKeys::chain(View ordering_key) const { return chains() + short_segmen
 Bytes QueueKeys::lock(View ordering_key) const { return base_ + "lock/" + short_segment(ordering_key); }
 Bytes QueueKeys::unique(View unique_key) const { return base_ + "unique/" + short_segment(unique_key); }
 
+Bytes QueueKeys::child(View parent, View id) const {
+  return children(parent) + Bytes(id.substr(kJobStampBytes));
+}
+
 Range QueueKeys::due(const Bytes& of, UnixMs now_ms) { return {of, of + time_segment(now_ms + 1)}; }
 
 Bytes QueueKeys::where(View key) const {

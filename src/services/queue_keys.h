@@ -36,6 +36,11 @@ class QueueKeys {
   Bytes chain(View ordering_key) const;
   Bytes lock(View ordering_key) const;
   Bytes unique(View unique_key) const;
+  Bytes blocked() const { return base_ + "blocked/"; }
+  Bytes children() const { return base_ + "child/"; }
+  /// Of the jobs that `parent` waits for, and of one of them: all were sent in one commit.
+  Bytes children(View parent) const { return children() + Bytes(parent) + '/'; }
+  Bytes child(View parent, View id) const;
   /// Of a job that is delayed, waits, or is ready and has a tenant: its entry says where the job is.
   Bytes at() const { return base_ + "at/"; }
   Bytes done() const { return base_ + "done/"; }
@@ -56,6 +61,8 @@ class QueueKeys {
 
 /// What stands behind the stamp in an id: the place in the commit.
 Bytes job_suffix(std::uint32_t place);
+/// Of another job of the same commit, by what stands behind the stamp in its id.
+inline JobId sibling_id(View id, View suffix) { return JobId(id.substr(0, kJobStampBytes)) + Bytes(suffix); }
 /// The id that a key of a job ends with.
 inline JobId job_id_of(View key) { return JobId(key.substr(key.size() - kJobIdBytes)); }
 /// Throws invalid_argument for what is no id.

@@ -17,6 +17,9 @@ LeaseLost lease_lost() {
 namespace {
 
 constexpr std::size_t kPlaceBytes = 16;
+/// What a job that has waited counts for when it goes on or dies, beside its own size: so few of these fit
+/// into what a commit moves that their writes fit into it too.
+constexpr std::size_t kParentBytes = kMoveBytes / 100;
 
 /// The writes of a job that is put by stamp below `key`, and of its place if it is not ready.
 std::vector<Write> stamped_writes(const QueueKeys& keys, const Bytes& key, const JobRecord& record,
@@ -24,7 +27,12 @@ std::vector<Write> stamped_writes(const QueueKeys& keys, const Bytes& key, const
   const Bytes suffix = job_suffix(place);
   std::vector<Write> writes;
   writes.push_back(Write::put_stamped(key, suffix, record.envelope()));
-  if (!key.starts_with(keys.ready()) || !record.tenant.empty()) {
+  if (!record.parent.empty()) {
+    writes.push_back(Write::put_stamped(keys.children(), record.parent + '/' + suffix, {}));
+  }
+  const bool is_found_by_id =
+      key == keys.blocked() || (key.starts_with(keys.ready()) && record.tenant.empty());
+  if (!is_found_by_id) {
     writes.push_back(Write::put_stamped(keys.at(), suffix, key.substr(keys.base().size())));
   }
   return writes;
@@ -38,14 +46,14 @@ Bytes sent_mark(View ordering_key) { return '/' + hash_segment(ordering_key); }
 std::vector<Write> QueueMoves::writes_to_send(const QueueKeys& keys, const JobRecord& record,
                                               std::uint32_t place, UnixMs now_ms) {
   const bool is_due = !record.run_at_ms || *record.run_at_ms <= now_ms;
-  return stamped_writes(keys,
-                        is_due ? keys.ready(record.tenant, record.priority) : keys.delayed(*record.run_at_ms),
-                        record, place);
+  Bytes key = is_due ? keys.ready(record.tenant, record.priority) : keys.delayed(*record.run_at_ms);
+  if (!record.children.empty()) key = keys.blocked();
+  return stamped_writes(keys, key, record, place);
 }
 
 void QueueMoves::send(const JobRecord& record, std::uint32_t place) {
   bool is_behind = false;
-  if (!record.ordering_key.empty()) {
+  if (!record.ordering_key.empty() && record.children.empty()) {
     const Bytes lock = keys_.lock(record.ordering_key);
     is_behind = transaction_.get(lock).has_value();
     if (!is_behind) transaction_.put(lock, {});
@@ -70,13 +78,13 @@ std::uint32_t QueueMoves::place_behind(const Bytes& sent_before) {
              : static_cast<std::uint32_t>(segment_number(sent_before.substr(0, kPlaceBytes))) + 1;
 }
 
-void QueueMoves::note_sent(const Bytes& sent_before, View ordering_key) {
+Bytes QueueMoves::with_sent(const Bytes& sent_before, std::uint32_t place, View ordering_key) {
   Bytes marks = sent_before.empty() ? Bytes() : sent_before.substr(kPlaceBytes);
   if (!ordering_key.empty()) {
     const Bytes mark = sent_mark(ordering_key);
     if (marks.find(mark) == Bytes::npos) marks += mark;
   }
-  transaction_.put(keys_.place(), number_segment(place_behind(sent_before)) + marks);
+  return number_segment(place) + marks;
 }
 
 void QueueMoves::refuse_if_sent_behind(const JobRecord& record) {
@@ -122,19 +130,97 @@ void QueueMoves::free_unique_key(View id, const JobRecord& record, JobEnd end) {
   }
 }
 
+void QueueMoves::put_in_turn(View id, const JobRecord& record, UnixMs due_at_ms) {
+  if (!record.ordering_key.empty()) {
+    const Bytes lock = keys_.lock(record.ordering_key);
+    if (transaction_.get(lock)) {
+      const Bytes chain = keys_.chain(record.ordering_key);
+      transaction_.put(chain + Bytes(id), record.envelope());
+      transaction_.put(keys_.at() + Bytes(id), chain.substr(keys_.base().size()));
+      return;
+    }
+    transaction_.put(lock, {});
+  }
+  put(id, record, due_at_ms);
+}
+
 std::size_t QueueMoves::settle(View id, const JobRecord& record, JobEnd end) {
+  std::size_t bytes = 0;
+  if (!record.ordering_key.empty()) {
+    const Page next = transaction_.scan(Range::prefix(keys_.chain(record.ordering_key)), {.limit = 1});
+    if (next.entries.empty()) {
+      transaction_.erase(keys_.lock(record.ordering_key));
+    } else {
+      const Entry& entry = next.entries.front();
+      const JobRecord promoted = JobRecord::parse(entry.value);
+      take(entry);
+      put(job_id_of(entry.key), promoted, promoted.run_at_ms.value_or(0));
+      bytes = entry.value.size();
+    }
+  }
+  return bytes + settle_without_turn(id, record, end);
+}
+
+std::size_t QueueMoves::settle_without_turn(View id, const JobRecord& record, JobEnd end) {
   free_unique_key(id, record, end);
-  if (record.ordering_key.empty()) return 0;
-  const Page next = transaction_.scan(Range::prefix(keys_.chain(record.ordering_key)), {.limit = 1});
-  if (next.entries.empty()) {
-    transaction_.erase(keys_.lock(record.ordering_key));
+  return tell_parent(id, record, end);
+}
+
+bool QueueMoves::has_open_children(View id, const JobRecord& record) {
+  if (record.children.empty()) return false;
+  const Range open = Range::prefix(keys_.children(id));
+  return !transaction_.scan(open, {.limit = 1, .keys_only = true}).entries.empty();
+}
+
+std::size_t QueueMoves::tell_parent(View id, const JobRecord& record, JobEnd end) {
+  if (record.parent.empty()) return 0;
+  const JobId parent = sibling_id(id, record.parent);
+  const Bytes key = keys_.blocked() + parent;
+  const Bytes own = keys_.child(parent, id);
+  // Its body need not be read before the last of those that it waits for is done.
+  const Page found = transaction_.scan({key, key + '\0'}, {.limit = 1, .keys_only = true, .snapshot = true});
+  if (found.entries.empty()) {
+    if (transaction_.get(key)) return tell_parent(id, record, end);
+    // It is gone, or dead: then it waits, once it is requeued, for what was not completed.
+    if (end != JobEnd::dead) transaction_.erase(own);
     return 0;
   }
-  const Entry& entry = next.entries.front();
-  const JobRecord promoted = JobRecord::parse(entry.value);
+  transaction_.require(found.entries.front());
+  std::optional<Entry> entry;
+  if (end != JobEnd::completed) {
+    entry = transaction_.get(key);
+    JobRecord waiting = JobRecord::parse(entry->value);
+    if (waiting.child_failure == ChildFailure::wait && end == JobEnd::dead) return 0;
+    if (waiting.child_failure != ChildFailure::run) {
+      if (end != JobEnd::dead) transaction_.erase(own);
+      const Bytes what = end == JobEnd::dead ? " is dead: " + record.reason : " was removed";
+      return bury_parent(parent, *entry, std::move(waiting), "the job " + Bytes(id) + what);
+    }
+  }
+  transaction_.erase(own);
+  // Those that were sent last are done last: whoever is not the last one conflicts with that one alone.
+  const Range open = Range::prefix(keys_.children(parent));
+  for (const bool snapshot : {true, false}) {
+    const Page others =
+        transaction_.scan(open, {.limit = 1, .reverse = true, .keys_only = true, .snapshot = snapshot});
+    if (others.entries.empty()) continue;
+    transaction_.require(others.entries.front());
+    return 0;
+  }
+  if (!entry) entry = transaction_.get(key);
+  const JobRecord freed = JobRecord::parse(entry->value);
+  take(*entry);
+  put_in_turn(parent, freed, freed.run_at_ms.value_or(0));
+  return entry->value.size() + kParentBytes;
+}
+
+std::size_t QueueMoves::bury_parent(View id, const Entry& entry, JobRecord record, const Bytes& why) {
   take(entry);
-  put(job_id_of(entry.key), promoted, promoted.run_at_ms.value_or(0));
-  return entry.value.size();
+  record.note_error(transaction_.now(), why);
+  record.reason = "child_failed";
+  record.finished_at_ms = transaction_.now();
+  transaction_.put(keys_.dead() + Bytes(id), record.envelope());
+  return entry.value.size() + kParentBytes + settle_without_turn(id, record, JobEnd::dead);
 }
 
 std::size_t QueueMoves::bury(View id, JobRecord record, View reason) {
@@ -151,7 +237,7 @@ Entry QueueMoves::leased(const JobLease& lease, const LeaseToken& token) {
 }
 
 std::optional<LocatedJob> QueueMoves::locate(View id) {
-  std::vector<Bytes> keys = {keys_.at() + Bytes(id)};
+  std::vector<Bytes> keys = {keys_.at() + Bytes(id), keys_.blocked() + Bytes(id)};
   for (int priority = 0; priority < kJobPriorities; ++priority) {
     keys.push_back(keys_.ready({}, priority) + Bytes(id));
   }
@@ -164,6 +250,7 @@ std::optional<LocatedJob> QueueMoves::locate(View id) {
     if (entry->key.starts_with(keys_.chains())) state = JobState::waiting;
     return LocatedJob{std::move(*entry), state};
   }
+  if (found[1]) return LocatedJob{std::move(*found[1]), JobState::blocked};
   for (std::optional<Entry>& entry : found) {
     if (entry) return LocatedJob{std::move(*entry), JobState::ready};
   }

@@ -36,8 +36,9 @@ class QueueMoves {
   Bytes sent_before();
   /// The place behind those.
   static std::uint32_t place_behind(const Bytes& sent_before);
-  /// Notes one more, at that place.
-  void note_sent(const Bytes& sent_before, View ordering_key);
+  /// The same with one more, at a place behind those.
+  static Bytes with_sent(const Bytes& sent_before, std::uint32_t place, View ordering_key);
+  void note_sent(const Bytes& sent) { transaction_.put(keys_.place(), sent); }
   /// Before a caller's transaction settles a job: throws invalid_argument if it has sent one of the same
   /// ordering key, which settle() would not see and not give its turn.
   void refuse_if_sent_behind(const JobRecord& record);
@@ -46,11 +47,20 @@ class QueueMoves {
   void put(View id, const JobRecord& record, UnixMs due_at_ms);
   /// Takes the job away from where it was.
   void take(const Entry& entry);
-  /// For a job that was taken away for good: the next one of its ordering key has its turn, and its unique
-  /// key is free, at once or some time after this end. How many bytes it has put for that next one.
+  /// For a job that was taken away for good: the next one of its ordering key has its turn, its unique key is
+  /// free, at once or some time after this end, and who waits for it learns of it. How many bytes it has put
+  /// for those, or what stands for as much work.
   std::size_t settle(View id, const JobRecord& record, JobEnd end);
+  /// settle() of a job that had no turn of its ordering key: it was in its chain, or blocked.
+  std::size_t settle_without_turn(View id, const JobRecord& record, JobEnd end);
   /// The part of settle() about the unique key.
   void free_unique_key(View id, const JobRecord& record, JobEnd end);
+  /// The part of settle() about who waits for the job.
+  std::size_t tell_parent(View id, const JobRecord& record, JobEnd end);
+  /// put(), where another job of its ordering key may be before it.
+  void put_in_turn(View id, const JobRecord& record, UnixMs due_at_ms);
+  /// Whether it waits for others that are not done.
+  bool has_open_children(View id, const JobRecord& record);
   /// Puts a job that was taken away into the dead letters, and settles. What settle() says.
   std::size_t bury(View id, JobRecord record, View reason);
 
@@ -61,6 +71,8 @@ class QueueMoves {
   QueueSettings settings();
 
  private:
+  std::size_t bury_parent(View id, const Entry& entry, JobRecord record, const Bytes& why);
+
   Transaction& transaction_;
   const QueueKeys& keys_;
 };

@@ -37,6 +37,9 @@ Bytes text_of_rest(const JobRecord& record) {
   if (record.unique_after_death_ms != 0) rest["unique_after_death_ms"] = record.unique_after_death_ms;
   if (!record.tenant.empty()) rest["tenant"] = record.tenant;
   if (record.run_at_ms) rest["run_at_ms"] = *record.run_at_ms;
+  if (!record.parent.empty()) rest["parent"] = record.parent;
+  if (!record.children.empty()) rest["children"] = record.children;
+  if (record.child_failure != ChildFailure::wait) rest["child_failure"] = name(record.child_failure);
   for (const JobError& error : record.errors) {
     rest["errors"].push_back({{"attempt", error.attempt}, {"at_ms", error.at_ms}, {"text", error.text}});
   }
@@ -47,6 +50,13 @@ Bytes text_of_rest(const JobRecord& record) {
   if (!record.reason.empty()) rest["reason"] = record.reason;
   if (record.finished_at_ms != 0) rest["finished_ms"] = record.finished_at_ms;
   return rest.is_null() ? Bytes() : rest.dump();
+}
+
+ChildFailure child_failure_of(View word) {
+  for (const ChildFailure failure : {ChildFailure::wait, ChildFailure::run, ChildFailure::die}) {
+    if (name(failure) == word) return failure;
+  }
+  fail_as_unreadable();
 }
 
 void parse_rest(View text, JobRecord& record) {
@@ -61,6 +71,9 @@ void parse_rest(View text, JobRecord& record) {
       if (name == "unique_after_death_ms") record.unique_after_death_ms = value.get<std::int64_t>();
       if (name == "tenant") record.tenant = value.get<Bytes>();
       if (name == "run_at_ms") record.run_at_ms = value.get<UnixMs>();
+      if (name == "parent") record.parent = value.get<Bytes>();
+      if (name == "children") record.children = value.get<std::vector<Bytes>>();
+      if (name == "child_failure") record.child_failure = child_failure_of(value.get<Bytes>());
       if (name == "reason") record.reason = value.get<Bytes>();
       if (name == "finished_ms") record.finished_at_ms = value.get<UnixMs>();
       if (name == "progress") record.progress = value.get<double>();

@@ -22,6 +22,11 @@ struct JobRecord {
   std::int64_t unique_after_death_ms = 0;
   Bytes tenant;
   std::optional<UnixMs> run_at_ms;  ///< of one that was sent with a delay
+  /// Of jobs of the same commit, what stands behind the stamp in their ids: of the one that waits for this
+  /// one, and of those that this one waits for.
+  Bytes parent;
+  std::vector<Bytes> children;
+  ChildFailure child_failure = ChildFailure::wait;
   std::vector<JobError> errors;
   std::optional<double> progress;
   std::vector<JobLogLine> log;
@@ -34,7 +39,9 @@ struct JobRecord {
   static JobRecord parse(View envelope);
 
   /// To be completed it has only to be removed.
-  bool is_plain() const { return ordering_key.empty() && !is_unique_while_live && !body.is_object(); }
+  bool is_plain() const {
+    return ordering_key.empty() && !is_unique_while_live && parent.empty() && !body.is_object();
+  }
   /// Keeps what the attempt has failed with, within the limits.
   void note_error(UnixMs now_ms, View text);
   void note(UnixMs now_ms, const JobNotes& notes);

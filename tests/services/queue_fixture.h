@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -64,6 +65,8 @@ class QueueTest : public ServiceTest {
     std::set<Bytes> owners;
     std::set<Bytes> waiting;
     std::set<Bytes> live_unique_keys;
+    std::map<JobId, JobId> open_children;
+    std::set<JobId> blocked;
     const auto each = [&](const Bytes& prefix, const std::function<void(const Entry&)>& look) {
       Range range = Range::prefix(prefix);
       for (bool is_more = true; is_more;) {
@@ -78,19 +81,37 @@ class QueueTest : public ServiceTest {
       const JobRecord record = JobRecord::parse(entry.value);
       const bool waits = entry.key.starts_with(keys.chains());
       const bool is_dead = entry.key.starts_with(keys.dead());
+      const bool is_blocked = entry.key.starts_with(keys.blocked());
+      if (is_blocked) blocked.insert(job_id_of(entry.key));
+      if (!record.parent.empty()) {
+        open_children[job_id_of(entry.key)] = sibling_id(job_id_of(entry.key), record.parent);
+      }
       const bool has_turn = entry.key.starts_with(keys.tenants());
       if (waits || has_turn || entry.key.starts_with(keys.delayed())) placed.insert(job_id_of(entry.key));
       if (!is_dead && record.is_unique_while_live) live_unique_keys.insert(record.unique_key);
-      if (is_dead || record.ordering_key.empty()) return;
+      if (is_dead || is_blocked || record.ordering_key.empty()) return;
       if (waits) {
         waiting.insert(record.ordering_key);
       } else {
         EXPECT_TRUE(owners.insert(record.ordering_key).second) << "two jobs of an ordering key at once";
       }
     };
-    for (const Bytes& prefix : {keys.ready(), keys.delayed(), keys.leased(), keys.chains(), keys.dead()}) {
+    for (const Bytes& prefix :
+         {keys.ready(), keys.delayed(), keys.leased(), keys.chains(), keys.blocked(), keys.dead()}) {
       each(prefix, add_job);
     }
+    std::set<JobId> waiting_for_something;
+    each(keys.children(), [&](const Entry& entry) {
+      const View link = View(entry.key).substr(keys.children().size());
+      const JobId parent(link.substr(0, kJobIdBytes));
+      const auto child = open_children.find(sibling_id(parent, link.substr(kJobIdBytes + 1)));
+      ASSERT_NE(child, open_children.end()) << "a job waits for one that is done or gone";
+      EXPECT_EQ(child->second, parent);
+      EXPECT_TRUE(blocked.contains(parent) || !jobs.contains(parent) || database().get(keys.dead() + parent))
+          << "a job that waits for another one is not blocked";
+      waiting_for_something.insert(parent);
+    });
+    for (const JobId& id : blocked) EXPECT_TRUE(waiting_for_something.contains(id)) << "it waits for nothing";
     each(keys.at(), [&](const Entry& entry) {
       const JobId id = job_id_of(entry.key);
       EXPECT_EQ(placed.erase(id), 1u);
