@@ -222,11 +222,13 @@ std::string Output::bold(const std::string& text) const { return colored("1", te
 std::string Output::red(const std::string& text) const { return colored("31", text); }
 
 void ProgressBar::show(const std::string& what, std::uint64_t done, std::uint64_t total,
-                       std::int64_t elapsed_ms, const std::string& unit) {
-  if (!is_shown_ || (elapsed_ms - drawn_at_ms_ < 100 && done != total)) return;
+                       std::int64_t elapsed_ms, const std::string& unit, std::uint64_t done_before) {
+  const bool was_just_drawn = elapsed_ms >= drawn_at_ms_ && elapsed_ms - drawn_at_ms_ < 100;
+  if (!is_shown_ || (was_just_drawn && done != total)) return;
   drawn_at_ms_ = elapsed_ms;
+  const std::uint64_t done_meanwhile = done - std::min(done, done_before);
   const double rate =
-      elapsed_ms > 0 ? static_cast<double>(done) * 1000.0 / static_cast<double>(elapsed_ms) : 0;
+      elapsed_ms > 0 ? static_cast<double>(done_meanwhile) * 1000.0 / static_cast<double>(elapsed_ms) : 0;
   std::string line = what + " ";
   if (total > 0) {
     const double part = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));

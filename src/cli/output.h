@@ -96,9 +96,10 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  /// `total` 0: not known. Draws at most ten times a second.
+  /// `total` 0: not known. `done_before` of what is done was done before the time began. Draws at most ten
+  /// times a second.
   void show(const std::string& what, std::uint64_t done, std::uint64_t total, std::int64_t elapsed_ms,
-            const std::string& unit = "entries");
+            const std::string& unit = "entries", std::uint64_t done_before = 0);
   void clear();
 
  private:

@@ -57,6 +57,23 @@ TEST_F(ProgressBarTest, IsFullAtTheEndWithNothingLeft) {
   EXPECT_EQ(drawn(), full + "220 entries, 50/s");
 }
 
+TEST_F(ProgressBarTest, CountsForTheRateOnlyWhatWasDoneMeanwhile) {
+  ProgressBar bar(file_.get(), true);
+  bar.show("copying", 150, 200, 1'000, "entries", 100);
+  EXPECT_TRUE(drawn().ends_with("] 75% 150 entries, 50/s, 0:01 left"));
+  // Less than there was before: what was copied has been erased at the source.
+  bar.show("copying", 90, 200, 2'000, "entries", 100);
+  EXPECT_TRUE(drawn().ends_with("] 45% 90 entries, 0/s"));
+}
+
+TEST_F(ProgressBarTest, IsDrawnAtOnceWhenTheTimeBeginsAnew) {
+  ProgressBar bar(file_.get(), true);
+  bar.show("counting", 1, 10, 5'000);
+  EXPECT_NE(drawn(), "");
+  bar.show("copying", 1, 10, 10);
+  EXPECT_NE(drawn(), "");
+}
+
 TEST_F(ProgressBarTest, HasNoBarAndNoTimeLeftWhereTheTotalIsNotKnown) {
   ProgressBar bar(file_.get(), true);
   bar.show("importing:", 10, 0, 500, "records");

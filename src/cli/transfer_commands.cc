@@ -36,23 +36,31 @@ class Watcher {
   void clear() { bar_.clear(); }
   void begin(std::string what) {
     what_ = std::move(what);
-    began_at_ms_ = context_.elapsed_ms();
+    phase_.reset();
   }
 
  private:
   void show(const Progress& progress) {
     context_.check_interrupt(how_to_go_on_);
+    // Entries of an earlier call, and the time of other phases, say nothing of the time that is left.
+    if (phase_ != progress.phase) {
+      phase_ = progress.phase;
+      began_at_ms_ = context_.elapsed_ms();
+      done_before_ = progress.entries;
+    }
     const bool is_copying = progress.phase == Progress::Phase::copying;
     static constexpr const char* kPhases[] = {"counting", "copying", "following", "comparing"};
     bar_.show(what_ + kPhases[static_cast<std::size_t>(progress.phase)], progress.entries,
-              is_copying ? progress.total : 0, context_.elapsed_ms() - began_at_ms_);
+              is_copying ? progress.total : 0, context_.elapsed_ms() - began_at_ms_, "entries", done_before_);
   }
 
   Context& context_;
   const std::string how_to_go_on_;
   ProgressBar bar_;
   std::string what_;
+  std::optional<Progress::Phase> phase_;
   std::int64_t began_at_ms_ = 0;
+  std::uint64_t done_before_ = 0;
 };
 
 std::string digest_text(const Digest& digest) { return hex16(digest.high) + hex16(digest.low); }
@@ -132,8 +140,8 @@ int dump(Context& context, const Arguments& arguments) {
   if (is_resumed && path == "-") throw UsageError("--resume goes on with a file: name it with --output");
   const std::string database = is_resumed ? "" : context.database_name();
   const std::shared_ptr<Backend> source = open_backend(context.url(), context.environment());
-  Watcher watcher(context,
-                  path == "-" ? "the dump is not whole" : "go on with: holdfast dump --output FILE --resume");
+  Watcher watcher(context, path == "-" ? "the dump is not whole"
+                                       : "go on with: holdfast dump --output " + path + " --resume");
   std::optional<EarlierFile> earlier_file;
   migrate::EarlierDump earlier;
   if (is_resumed) earlier = earlier_file.emplace(path).earlier();

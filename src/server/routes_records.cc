@@ -6,6 +6,7 @@
 #include "server/payload_json.h"
 #include "server/record_json.h"
 #include "server/routes.h"
+#include "services/json_pointer.h"
 
 namespace holdfast::server {
 namespace {
@@ -50,27 +51,39 @@ Response erase_record(Call& call) {
       });
 }
 
+JsonPointer pointer_of(View path) {
+  try {
+    return JsonPointer::parse(path);
+  } catch (const Error&) {
+    refuse_request("the path of a filter is a JSON pointer such as /address/city");
+  }
+}
+
+Json wanted_of(View equals) {
+  try {
+    return parse_json(equals);
+  } catch (const Error&) {
+    refuse_request("the query parameter \"equals\" is JSON: 36, true, null, or text in quotes");
+  }
+}
+
 /// Documents whose member at `path` equals `equals`.
 std::function<bool(const Record&)> filter_of(const Call& call) {
   const auto path = call.query("path");
   const auto equals = call.query("equals");
   if (path.has_value() != equals.has_value()) refuse_request("a filter has both path and equals");
   if (!path) return {};
-  try {
-    const Json::json_pointer pointer{std::string(*path)};
-    return [pointer, wanted = parse_json(*equals)](const Record& record) {
-      if (!record.value.is_json()) return false;
-      const Json document = record.value.json();
-      try {
-        return document.contains(pointer) && document.at(pointer) == wanted;
-      } catch (const Json::exception&) {
-        // An index that no array has.
-        return false;
-      }
-    };
-  } catch (const Json::exception&) {
-    refuse_request("the path of a filter is a JSON pointer such as /address/city");
-  }
+  const JsonPointer pointer = pointer_of(*path);
+  return [pointer, wanted = wanted_of(*equals)](const Record& record) {
+    if (!record.value.is_json()) return false;
+    const std::optional<View> found = pointer.find(record.value.text());
+    try {
+      return found && Json::parse(*found) == wanted;
+    } catch (const Json::exception&) {
+      // No value stands for it: 1e999, half of a surrogate pair.
+      return false;
+    }
+  };
 }
 
 Response list_records(Call& call) {

@@ -853,7 +853,7 @@ TEST_F(Interrupting, ADumpSaysHowToGoOn) {
   fill();
   Program dump = start({"dump", "--output", "dump.jsonl", "--store", slow_});
   EXPECT_TRUE(wait_until(dump, [&] { return std::filesystem::exists(path("dump.jsonl")); }));
-  expect_interrupted(dump, "--resume");
+  expect_interrupted(dump, "holdfast dump --output dump.jsonl --resume");
   EXPECT_EQ(file("dump.jsonl").find("\"end\""), std::string::npos);
 }
 

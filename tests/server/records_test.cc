@@ -75,7 +75,21 @@ TEST(RecordRoutes, ListByPrefixAndFilter) {
   }
   EXPECT_EQ(server.get("/v1/databases/db/records?path=age&equals=1").status, 400);
   EXPECT_EQ(server.get("/v1/databases/db/records?path=%2Fage").status, 400);
-  EXPECT_EQ(server.get("/v1/databases/db/records?path=%2Fage&equals=x").status, 400);
+  const HttpAnswer no_json = server.get("/v1/databases/db/records?path=%2Fage&equals=x");
+  EXPECT_EQ(no_json.status, 400);
+  EXPECT_NE(no_json.message().find("\"equals\" is JSON"), std::string::npos) << no_json.body;
+}
+
+TEST(RecordRoutes, FilterDocumentsWithNumbersThatNoValueStandsFor) {
+  TestServer server;
+  EXPECT_EQ(server.request("PUT", "/v1/databases/db/records/huge", R"({"age": 1e999})", kJson).status, 200);
+  EXPECT_EQ(
+      server.request("PUT", "/v1/databases/db/records/beside", R"({"n": 1e999, "age": 36.0})", kJson).status,
+      200);
+  const HttpAnswer answer = server.get("/v1/databases/db/records?path=%2Fage&equals=36");
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  EXPECT_NE(answer.body.find("beside"), std::string::npos) << answer.body;
+  EXPECT_EQ(answer.body.find("huge"), std::string::npos) << answer.body;
 }
 
 TEST(RecordRoutes, PutManyAllOrNothing) {
