@@ -27,6 +27,7 @@ std::vector<Route> all_routes() {
   add_queue_routes(routes);
   add_queue_admin_routes(routes);
   add_schedule_routes(routes);
+  add_task_routes(routes);
   add_lifecycle_routes(routes);
 
   Route document =

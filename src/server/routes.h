@@ -27,6 +27,7 @@ void add_table_routes(std::vector<Route>& routes);
 void add_queue_routes(std::vector<Route>& routes);
 void add_queue_admin_routes(std::vector<Route>& routes);
 void add_schedule_routes(std::vector<Route>& routes);
+void add_task_routes(std::vector<Route>& routes);
 
 /// What many routes share.
 Route make_route(const char* tag, const char* method, std::string pattern, const char* name,

@@ -315,6 +315,19 @@ std::vector<RightRequest> right_requests() {
       {"pause_schedule", db + "/schedules/report/pause"},
       {"resume_schedule", db + "/schedules/report/resume"},
       {"erase_schedule", db + "/schedules/report"},
+      {"add_task", db + "/tasks",
+       R"({"type": "prove", "value": {"set": 7}, "unique_key": "7", "delay_ms": 5})"},
+      {"get_task", db + "/tasks/TASK"},
+      {"list_tasks", db + "/tasks?state=waiting&type=prove&limit=5"},
+      {"list_task_attempts", db + "/tasks/TASK/history"},
+      {"list_task_history", db + "/task-history?limit=5&reverse=true"},
+      {"stat_tasks", db + "/task-stats"},
+      {"list_task_types", db + "/task-types"},
+      {"list_task_sessions", db + "/task-sessions"},
+      {"revive_task", db + "/dead-tasks/TASK/revive"},
+      {"erase_dead_task", db + "/dead-tasks/TASK"},
+      {"cancel_task", db + "/tasks/TASK"},
+      {"trim_task_history", db + "/task-history/trim", R"({"max_attempts": 10, "max_age_ms": 60000})"},
       {"follow_lifecycle", db + "/lifecycle?types=record:*"},
       {"drop_database", db},
   };
@@ -343,6 +356,7 @@ TEST_F(OpenApi, AnswersTheRightRequestOfEveryRouteAsItIsDescribed) {
     }
     EXPECT_EQ(answer.status / 100, 2) << route.name << " answers " << answer.status << " " << answer.body;
     if (route.name == "append_event") known["EVENT"] = answer.json()["id"];
+    if (route.name == "add_task") known["TASK"] = answer.json()["id"];
     if (route.name == "extend_job") known["TOKEN0"] = answer.json()["token"];
     if (route.name != "receive_jobs") continue;
     const json jobs = answer.json()["items"];
