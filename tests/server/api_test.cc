@@ -413,6 +413,54 @@ INSTANTIATE_TEST_SUITE_P(
         WrongInput{"KeyNotText", "POST", "/v1/databases/db/get", R"({"keys":[null]})", 400, "string"}),
     [](const auto& instance) { return instance.param.what; });
 
+const std::string kDb = "/v1/databases/db";
+
+INSTANTIATE_TEST_SUITE_P(
+    OfServices, Wrong,
+    testing::Values(
+        WrongInput{"KvTtlZero", "PUT", kDb + "/kv/k?ttl_ms=0", "v", 400, "at least 1 ms"},
+        WrongInput{"KvTtlNegative", "PUT", kDb + "/kv/k?ttl_ms=-5", "v", 400, "at least 1 ms"},
+        WrongInput{"KvTtlHuge", "PUT", kDb + "/kv/k?ttl_ms=99999999999999999", "v", 400, "end of time"},
+        WrongInput{"KvTtlMisspelt", "PUT", kDb + "/kv/k?tl_ms=1", "v", 400, "did you mean \"ttl_ms\""},
+        WrongInput{"KvLongKey", "PUT", kDb + "/kv/" + std::string(1'025, 'k'), "v", 400, "1024"},
+        WrongInput{"KvIncrementFraction", "POST", kDb + "/kv/n", R"({"increment":1.5})", 400, "whole number"},
+        WrongInput{"KvIncrementText", "POST", kDb + "/kv/n", R"({"increment":"1"})", 400, "whole number"},
+        WrongInput{"KvIncrementHuge", "POST", kDb + "/kv/n", R"({"increment":99999999999999999999})", 400,
+                   "64 bits"},
+        WrongInput{"KvTwoChanges", "POST", kDb + "/kv/n", R"({"increment":1,"ttl_ms":3})", 400, "either"},
+        WrongInput{"KvExpireNothing", "POST", kDb + "/kv/n", R"({"ttl_ms":3})", 404, "no such key"},
+        WrongInput{"KvTwoValues", "POST", kDb + "/kv",
+                   R"({"entries":[{"key":"a","value":1,"bytes_base64":"aa=="}]})", 400, "either"},
+        WrongInput{"KvCursor", "GET", kDb + "/kv?cursor=!!", "", 400, "cursor"},
+        WrongInput{"KvLimit", "GET", kDb + "/kv?limit=-1", "", 400, "between 1 and 1000"},
+        WrongInput{"RecordsMisspelt", "POST", kDb + "/records", R"({"record":[]})", 400,
+                   "did you mean \"records\""},
+        WrongInput{"RecordsHalfAFilter", "GET", kDb + "/records?path=/a", "", 400, "both path and equals"},
+        WrongInput{"RecordsPath", "GET", kDb + "/records?path=a&equals=1", "", 400, "JSON pointer"},
+        WrongInput{"RecordsLimit", "GET", kDb + "/records?limit=0", "", 400, "between 1 and 1000"},
+        WrongInput{"IndexPath", "PUT", kDb + "/record-indexes/i", R"({"path":"a"})", 400, "JSON pointer"},
+        WrongInput{"IndexOfNothing", "GET", kDb + "/record-indexes/i/records?equals=1", "", 404,
+                   "declare it first"},
+        WrongInput{"IndexValue", "GET", kDb + "/record-indexes/i/records?equals=x", "", 400, "is JSON"},
+        WrongInput{"EventId", "GET", kDb + "/events/s?after=x", "", 400, "id of an event"},
+        WrongInput{"EventsOfNone", "POST", kDb + "/events/s/batch", R"({"events":[]})", 400, "at least 1"},
+        WrongInput{"EventRetention", "PUT", kDb + "/events/s/retention", R"({"max_age_ms":-1})", 400,
+                   "at least 0 ms"},
+        WrongInput{"EventOffset", "POST", kDb + "/events/s/consumers/c", R"({"offset":7})", 400, "string"},
+        WrongInput{"EventHold", "POST", kDb + "/events/s/consumers/c", R"({"holds":"yes"})", 400,
+                   "neither true nor false"},
+        WrongInput{"EventHoldAndNoWay", "POST", kDb + "/events/s/consumers/c",
+                   R"({"holds":true,"backwards":1})", 400, "neither true nor false"},
+        WrongInput{"BlobOfNothing", "GET", kDb + "/blobs/none", "", 404, "no such blob"},
+        WrongInput{"BlobRename", "POST", kDb + "/blob-rename/none", R"({"to":7})", 400, "string"},
+        WrongInput{"TableOfBytes", "PUT", kDb + "/tables/t/records/k", "raw", 400, "JSON-serializable"},
+        WrongInput{"TableName", "PUT", kDb + "/tables/a%2Fb", "", 400, "path separators"},
+        WrongInput{"DictionaryType", "PUT", kDb + "/dictionaries/d", R"({"deflate":{"a":1}})", 400, "string"},
+        WrongInput{"DictionaryTwice", "PUT", kDb + "/dictionaries/d", R"({"deflate":{"a":"x","b":"x"}})", 400,
+                   "one-to-one"},
+        WrongInput{"LifecycleType", "GET", kDb + "/lifecycle?types=nonsense", "", 400, "record:put"}),
+    [](const auto& instance) { return instance.param.what; });
+
 TEST(WrongInputs, BeyondTheLimitsOfABatchNameTheLimit) {
   TestServer server;
   json many = json::array();
