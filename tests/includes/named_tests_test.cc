@@ -1,5 +1,6 @@
-// docs/services/persist.md says for each documented behaviour which test proves it, and docs/contract.md for
-// each sentence of the engine: here is that the lists are complete, and that those tests exist.
+// docs/services/persist.md says for each documented behaviour which test proves it, docs/services/piri.md for
+// each test of Piri's, and docs/contract.md for each sentence of the engine: here is that the lists are
+// complete, and that those tests exist.
 
 #include <gtest/gtest.h>
 
@@ -107,6 +108,17 @@ const Names kBehaviours = {
 TEST(NamedTests, CoverEachDocumentedBehaviourOrSayWhyNot) {
   const std::string document = text_of(fs::path(HOLDFAST_SOURCE_DIR) / "docs/services/persist.md");
   const std::vector<std::string> problems = problems_of(rows_of(document), kBehaviours, all_tests());
+  EXPECT_TRUE(problems.empty()) << in_lines(problems);
+}
+
+TEST(NamedTests, CoverEachTestOfPiriOrSayWhyNot) {
+  constexpr int kTestsOfPiri = 71;
+  Names numbers;
+  for (int i = 1; i <= kTestsOfPiri; ++i) numbers.insert(std::to_string(i));
+  const std::string document = text_of(fs::path(HOLDFAST_SOURCE_DIR) / "docs/services/piri.md");
+  std::vector<Row> rows = rows_of(document);
+  std::erase_if(rows, [](const Row& row) { return row.behaviour == "Piri's test"; });
+  const std::vector<std::string> problems = problems_of(rows, numbers, all_tests());
   EXPECT_TRUE(problems.empty()) << in_lines(problems);
 }
 
