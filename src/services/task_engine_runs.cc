@@ -65,6 +65,7 @@ void TaskEngine::Impl::end(const RunningPointer& running, AttemptEnd end) {
     // Before the commit that tells the poller.
     const std::scoped_lock lock(mutex_);
     room_.give_back(running->index);
+    ++ended_since_trim_;
   }
   const bool is_committed = commit_end(*running, end);
   {
@@ -80,7 +81,6 @@ void TaskEngine::Impl::end(const RunningPointer& running, AttemptEnd end) {
     } else {
       ++metrics_.released;
     }
-    ++ended_since_trim_;
     running_.remove(running);
     if (running->thread.joinable()) ended_.push_back(std::move(running->thread));
     changed_.notify_all();

@@ -38,7 +38,7 @@ class PiriTasksTest : public TasksTestBase {
   static TaskType endless(std::atomic<int>& running) {
     return type("t", [&running](TaskWork& work) -> bool {
       ++running;
-      until([&] { return work.stop().stop_requested(); });
+      while (!work.stop().stop_requested()) std::this_thread::yield();
       throw std::runtime_error("asked to stop");
     });
   }

@@ -438,7 +438,7 @@ TEST_P(RecordIndexTest, a_build_that_was_cut_off_is_resumed_in_the_background) {
   reopen_with_records();
   if (outlives_process()) {
     EXPECT_TRUE(records().resume_indexes());
-    while (records().indexes().at(0).state != RecordIndexState::ready) std::this_thread::yield();
+    until([&] { return records().indexes().at(0).state == RecordIndexState::ready; });
     expect_index_equals_scan("by_n", "n");
   }
   EXPECT_FALSE(records().resume_indexes());
@@ -519,7 +519,7 @@ TEST_P(RecordIndexTest, what_an_interrupted_drop_has_left_is_erased_later) {
     Records other(database());
     other.index("by_m", "/m");
     other.wait_for_index("by_m");
-    while (database().get("records/indexes")->value.find("dropped") != Bytes::npos) std::this_thread::yield();
+    until([&] { return database().get("records/indexes")->value.find("dropped") == Bytes::npos; });
   }
   EXPECT_EQ(stored_entries(), 21u);
 }

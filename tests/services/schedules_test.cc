@@ -314,10 +314,10 @@ TEST_P(SchedulesTest, a_runner_runs_the_schedules_of_all_databases_in_every_roun
   Schedules(store()->database("two")).set(each_minute());
   const auto jobs_of = [&](View name) { return Queue(store()->database(name), "q").stats().ready; };
   ScheduleRunner runner(store(), {.interval = seconds(5), .clock = clock_pointer()});
-  while (clock().waiting() < 1) std::this_thread::yield();
+  until([&] { return clock().waiting() >= 1; });
   EXPECT_EQ(jobs_of("one"), 0u);
   advance(minutes(1));
-  while (jobs_of("one") < 1 || jobs_of("two") < 1) std::this_thread::yield();
+  until([&] { return jobs_of("one") >= 1 && jobs_of("two") >= 1; });
 }
 
 }  // namespace

@@ -27,6 +27,21 @@ class ServiceTest : public testing::TestWithParam<testing_support::Target> {
   ManualClock& clock() { return *clock_; }
   std::shared_ptr<Clock> clock_pointer() { return clock_; }
   void advance(std::chrono::milliseconds by) { clock_->advance(by); }
+  /// Returns when `condition` holds. A jump of the clock during a call over the network fails that call, and
+  /// what called it pauses by a clock that nobody moves: so after seconds without the condition that time
+  /// goes on, the wall clock standing still.
+  void until(const std::function<bool()>& condition) {
+    using Machine = std::chrono::steady_clock;
+    auto stuck_at = Machine::now() + std::chrono::seconds(3);
+    while (!condition()) {
+      std::this_thread::yield();
+      if (Machine::now() < stuck_at) continue;
+      constexpr std::chrono::milliseconds kStep{100};
+      clock_->set_now_ms(clock_->now_ms() - kStep.count());
+      clock_->advance(kStep);
+      stuck_at = Machine::now() + kStep;
+    }
+  }
   /// The same store once more, as another process would open it; for targets that are shared.
   std::shared_ptr<Store> open() {
     StoreOptions options;

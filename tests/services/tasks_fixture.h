@@ -64,18 +64,15 @@ class TasksTestBase : public ServiceTest {
   static TaskType type(View name, std::function<bool(TaskWork&)> run) {
     return {.name = Bytes(name), .run = std::move(run)};
   }
-  static void until(const std::function<bool()>& condition) {
-    while (!condition()) std::this_thread::yield();
-  }
   /// Returns when the engine has committed so many ends, of whatever sort.
-  static void until_ended(const TaskEngine& engine, std::uint64_t ends) {
+  void until_ended(const TaskEngine& engine, std::uint64_t ends) {
     until([&] {
       const TaskEngineMetrics metrics = engine.metrics();
       return metrics.done + metrics.failed + metrics.deferred + metrics.released + metrics.lost >= ends;
     });
   }
   /// Returns when the engine does nothing but wait.
-  static void until_idle(const TaskEngine& engine) {
+  void until_idle(const TaskEngine& engine) {
     until([&] { return engine.metrics().is_waiting; });
   }
   static Results results(const std::vector<TaskAttempt>& attempts) {

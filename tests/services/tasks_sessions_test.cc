@@ -180,7 +180,7 @@ TEST_P(TaskSessionsTest, a_task_that_ends_because_its_engine_stops_is_given_back
                       {type("t",
                             [&](TaskWork& work) -> bool {
                               has_begun = true;
-                              until([&] { return work.stop().stop_requested(); });
+                              while (!work.stop().stop_requested()) std::this_thread::yield();
                               throw std::runtime_error("interrupted");
                             })},
                       options());

@@ -25,11 +25,8 @@ class WorkerTest : public QueueTest {
     options.on_error = [](const std::exception& error) { ADD_FAILURE() << error.what(); };
     return options;
   }
-  static void until(const std::function<bool()>& condition) {
-    while (!condition()) std::this_thread::yield();
-  }
   /// Returns when `worker` has ended so many jobs, in whatever way.
-  static void until_ended(const Worker& worker, std::uint64_t jobs) {
+  void until_ended(const Worker& worker, std::uint64_t jobs) {
     until([&] {
       const WorkerMetrics metrics = worker.metrics();
       return metrics.completed + metrics.failed + metrics.released + metrics.lost >= jobs;
@@ -123,7 +120,7 @@ TEST_P(WorkerTest, a_handler_is_asked_to_stop_when_its_job_is_cancelled) {
                   [&](Work& work) {
                     // What it has called then may call the worker.
                     const std::stop_callback on_stop(work.stop(), [&] { work.log("stopped"); });
-                    until([&] { return work.stop().stop_requested(); });
+                    while (!work.stop().stop_requested()) std::this_thread::yield();
                     has_stopped = true;
                   }}},
                 options());
@@ -249,7 +246,7 @@ TEST_P(WorkerTest, at_the_limit_of_a_drain_handlers_are_asked_to_stop_and_their_
   Worker worker(queue(),
                 {{"k",
                   [](Work& work) {
-                    until([&] { return work.stop().stop_requested(); });
+                    while (!work.stop().stop_requested()) std::this_thread::yield();
                     throw std::runtime_error("interrupted, which is no failure");
                   }}},
                 options());

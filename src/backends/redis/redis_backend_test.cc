@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <future>
+#include <thread>
 
 #include "backends/redis/test_server.h"
 #include "holdfast/open.h"
@@ -86,6 +88,26 @@ TEST(RedisWaiting, EveryCommitIsAnnounced) {
   client.put("key", "2");
   client.commit({{}, {Write::erase("key")}});
   EXPECT_EQ(announced(), before + 2);
+}
+
+TEST(RedisWaiting, IsHeardAgainAfterALossThoughTheInjectedClockStandsStill) {
+  TestServer server;
+  const auto clock = std::make_shared<ManualClock>();
+  Environment environment;
+  environment.clock = clock;
+  const auto backend = open_backend(server.url(), environment.completed());
+  TestClient client(*backend, environment.completed(), "db");
+  client.put("key", "1");
+  const std::vector<Cursor> cursors{{"db", client.position()}};
+  auto told = std::async(std::launch::async,
+                         [&] { return backend->wait(cursors, clock->steady_now() + std::chrono::hours(1)); });
+  while (server.info_number("pubsubshard_channels") == 0) std::this_thread::yield();
+  server.command({"CLIENT", "KILL", "TYPE", "pubsub"});
+  client.put("key", "2");
+  const bool is_told = told.wait_for(std::chrono::minutes(1)) == std::future_status::ready;
+  EXPECT_TRUE(is_told);
+  if (!is_told) clock->advance(std::chrono::hours(2));
+  EXPECT_EQ(told.get(), std::vector<std::size_t>{0});
 }
 
 // --- who may do what
