@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 600
 SMALLER = HOLDFAST_PROGRAMS=$${HOLDFAST_PROGRAMS:-20} HOLDFAST_OPERATIONS=$${HOLDFAST_OPERATIONS:-20000} \
   HOLDFAST_SEEDS=$${HOLDFAST_SEEDS:-100} HOLDFAST_CYCLES=$${HOLDFAST_CYCLES:-20} HOLDFAST_STRIDE=$${HOLDFAST_STRIDE:-7} \
   HOLDFAST_CUTS=$${HOLDFAST_CUTS:-100} \
-  HOLDFAST_TARGETS=$${HOLDFAST_TARGETS:-memory,file,sqlite,metered_memory,per_database_memory,per_database_sqlite,redis,postgres}
+  HOLDFAST_TARGETS=$${HOLDFAST_TARGETS:-memory,file,sqlite,per_database_sqlite,redis,postgres}
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

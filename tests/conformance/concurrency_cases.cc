@@ -15,7 +15,7 @@ void raise(std::atomic<Seq>& value, Seq to) {
   }
 }
 
-void snapshots(Cases& cases) {
+void snapshots_beside_writers(Cases& cases) {
   add_case(cases, "s2_1_a_reader_never_sees_half_a_commit_nor_a_position_newer_than_its_data", [](Run& run) {
     Client writer = run.client();
     writer.write({Write::put("a", "1000"), Write::put("b", "0")});
@@ -359,7 +359,7 @@ void fences(Cases& cases) {
 }  // namespace
 
 void add_concurrency_cases(Cases& cases) {
-  snapshots(cases);
+  snapshots_beside_writers(cases);
   commits(cases);
   fences(cases);
 }
