@@ -10,13 +10,13 @@
 namespace holdfast {
 namespace {
 
-[[noreturn]] void fail_as_unreadable() {
+[[noreturn]] void fail_as_unreadable_blob() {
   throw Error(Code::corruption, "the entry of a blob cannot be read; restore the database from a backup");
 }
 
 /// Takes the JSON string that `text` begins with, of the characters that a content type may have.
 Bytes take_string(View& text) {
-  if (!text.starts_with('"')) fail_as_unreadable();
+  if (!text.starts_with('"')) fail_as_unreadable_blob();
   Bytes out;
   for (std::size_t at = 1; at < text.size(); ++at) {
     if (text[at] == '"') {
@@ -27,7 +27,7 @@ Bytes take_string(View& text) {
     if (at == text.size()) break;
     out += text[at];
   }
-  fail_as_unreadable();
+  fail_as_unreadable_blob();
 }
 
 }  // namespace
@@ -54,12 +54,12 @@ BlobRecord BlobRecord::parse(View key, const Entry& entry) {
   View rest = reader.literal(",\"content_type\":").rest();
   info.content_type = take_string(rest);
   rest = EnvelopeReader(rest).literal(",\"metadata\":").rest();
-  if (!rest.ends_with("}}")) fail_as_unreadable();
+  if (!rest.ends_with("}}")) fail_as_unreadable_blob();
   rest.remove_suffix(1);
   try {
     info.metadata = Payload::parse(rest);
   } catch (const Error&) {
-    fail_as_unreadable();
+    fail_as_unreadable_blob();
   }
   info.key = key;
   info.version = entry.version;

@@ -207,7 +207,7 @@ class Minifier {
   Bytes out_;
 };
 
-[[noreturn]] void fail_as_damaged() {
+[[noreturn]] void fail_as_damaged_text() {
   throw Error(Code::corruption, "a document of a service cannot be read; restore the database from a backup");
 }
 
@@ -233,9 +233,9 @@ void append_utf8(std::uint32_t code, Bytes& out) {
 /// The four digits behind "\u" at `at`.
 std::uint32_t code_at(View text, std::size_t at) {
   std::uint32_t code = 0;
-  if (at + 6 > text.size()) fail_as_damaged();
+  if (at + 6 > text.size()) fail_as_damaged_text();
   const auto [end, error] = std::from_chars(text.data() + at + 2, text.data() + at + 6, code, 16);
-  if (error != std::errc{} || end != text.data() + at + 6) fail_as_damaged();
+  if (error != std::errc{} || end != text.data() + at + 6) fail_as_damaged_text();
   return code;
 }
 
@@ -308,7 +308,7 @@ Bytes json_string(View text) {
 }
 
 Bytes decoded_json_string(View quoted, bool* has_half_pair) {
-  if (quoted.size() < 2) fail_as_damaged();
+  if (quoted.size() < 2) fail_as_damaged_text();
   const View text = quoted.substr(1, quoted.size() - 2);
   Bytes out;
   out.reserve(text.size());

@@ -31,18 +31,18 @@ bool matches(View pattern, View type) {
 }
 
 /// Behind the change of `key` in the commit `seq` of a history.
-struct Place {
+struct SubscriptionPlace {
   std::uint64_t history = 0;
   Seq seq = 0;
   Bytes key;
 
   Bytes token() const { return number_segment(history) + "-" + number_segment(seq) + "-" + to_base64(key); }
-  static Place parse(View token);
+  static SubscriptionPlace parse(View token);
 };
 
 constexpr std::size_t kNumberDigits = 16;
 
-Place Place::parse(View token) {
+SubscriptionPlace SubscriptionPlace::parse(View token) {
   const auto is_number = [](View digits) {
     return digits.size() == kNumberDigits && digits.find_first_not_of("0123456789abcdef") == View::npos;
   };
@@ -162,7 +162,8 @@ class Lifecycle::Follower {
         is_behind_(!after.empty()),
         since_(database_.position()),
         watch_(database_.watch(Range::all(), since_)) {
-    const Place begin = after.empty() ? Place{since_.history, since_.seq + 1, {}} : Place::parse(after);
+    const SubscriptionPlace begin = after.empty() ? SubscriptionPlace{since_.history, since_.seq + 1, {}}
+                                                  : SubscriptionPlace::parse(after);
     token_ = begin.token();
     since_ = {begin.history, begin.seq - 1};
     told_through_ = {begin.seq, begin.key};
@@ -273,7 +274,7 @@ class Lifecycle::Follower {
       if (!event) continue;
       event->prefix = item.source->prefix;
       event->seq = item.change->version;
-      event->token = Place{since_.history, item.change->version, item.change->key}.token();
+      event->token = SubscriptionPlace{since_.history, item.change->version, item.change->key}.token();
       tell(std::move(*event));
     }
   }

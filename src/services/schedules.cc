@@ -98,7 +98,7 @@ MissedRuns missed_of(View name) {
   throw Error(Code::corruption, "a schedule cannot be read; restore the database from a backup");
 }
 
-void validate_name(View name) {
+void validate_schedule_name(View name) {
   if (!name.empty() && name.size() <= limits::kScheduleNameBytes) return;
   throw Error(Code::invalid_argument, "the name of a schedule of " + std::to_string(name.size()) +
                                           " bytes: it has at least 1 and at most " +
@@ -110,7 +110,7 @@ void validate(const Schedule& schedule) {
   const auto demand = [](bool holds, const char* what) {
     if (!holds) throw Error(Code::invalid_argument, Bytes("a schedule: ") + what);
   };
-  validate_name(schedule.name);
+  validate_schedule_name(schedule.name);
   validate_options(schedule.options);
   demand(is_utf8(schedule.queue), "the name of its queue is UTF-8");
   demand(!schedule.options.delay && !schedule.options.run_at_ms,
@@ -283,7 +283,7 @@ std::pair<std::size_t, bool> Schedules::Impl::step(View name, std::size_t room) 
 }
 
 bool Schedules::Impl::set_paused(View name, bool is_paused) {
-  validate_name(name);
+  validate_schedule_name(name);
   return database.transact([&](Transaction& transaction) {
     const std::optional<ScheduleState> previous = find(transaction, name);
     if (!previous) return false;
@@ -320,7 +320,7 @@ void Schedules::set(const Schedule& schedule) {
 }
 
 std::optional<ScheduleState> Schedules::get(View name) const {
-  validate_name(name);
+  validate_schedule_name(name);
   const std::optional<Entry> entry = impl_->database.get(impl_->by_name() + Bytes(name));
   if (!entry) return std::nullopt;
   return parse_schedule(name, entry->value);
@@ -337,7 +337,7 @@ Listing<ScheduleState> Schedules::list(const ListOptions& options) const {
 }
 
 bool Schedules::erase(View name) {
-  validate_name(name);
+  validate_schedule_name(name);
   return impl_->database.transact([&](Transaction& transaction) {
     const std::optional<ScheduleState> state = impl_->find(transaction, name);
     if (!state) return false;
