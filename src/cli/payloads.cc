@@ -26,11 +26,14 @@ Payload payload_of(const Arguments& arguments) {
   if (arguments.flag("--bytes")) return Payload::bytes(std::move(text));
   if (arguments.flag("--string")) return Payload(text);
   // A file is written by a program, which means what it writes.
-  if (file) return Payload::parse(text);
+  return file ? Payload::parse(text) : payload_of_text(text);
+}
+
+Payload payload_of_text(const std::string& value) {
   try {
-    return Payload::parse(text);
+    return Payload::parse(value);
   } catch (const Error&) {
-    return Payload(text);
+    return Payload(value);
   }
 }
 

@@ -18,6 +18,8 @@ namespace holdfast::cli {
 std::vector<Argument> payload_arguments();
 /// What they say. A VALUE that is no JSON is a string.
 Payload payload_of(const Arguments& arguments);
+/// A VALUE alone.
+Payload payload_of_text(const std::string& value);
 /// Nothing where they say nothing.
 std::optional<Payload> optional_payload_of(const Arguments& arguments);
 

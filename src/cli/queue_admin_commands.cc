@@ -19,8 +19,8 @@ const Argument kYes{"--yes", "do not ask", Kind::flag};
 const Argument kLimit{"--limit", "at most so many; 0: all", Kind::number, "COUNT", "100"};
 
 JobState state_of(const std::string& word) {
-  for (const JobState state :
-       {JobState::delayed, JobState::waiting, JobState::leased, JobState::completed, JobState::dead}) {
+  for (const JobState state : {JobState::delayed, JobState::waiting, JobState::blocked, JobState::leased,
+                               JobState::completed, JobState::dead}) {
     if (word == name(state)) return state;
   }
   return JobState::ready;
@@ -94,6 +94,7 @@ int stats(Context& context, const Arguments& arguments) {
   context.out().object({{"ready", Cell::number(stats.ready)},
                         {"delayed", Cell::number(stats.delayed)},
                         {"waiting", Cell::number(stats.waiting)},
+                        {"blocked", Cell::number(stats.blocked)},
                         {"leased", Cell::number(stats.leased)},
                         {"completed", Cell::number(stats.completed)},
                         {"dead", Cell::number(stats.dead)},
@@ -113,7 +114,7 @@ int resume(Context& context, const Arguments& arguments) {
 }
 
 int purge(Context& context, const Arguments& arguments) {
-  context.confirm("This removes all jobs of the queue that are ready, delayed or waiting.",
+  context.confirm("This removes all jobs of the queue that are ready, delayed, waiting or blocked.",
                   arguments.flag("--yes"));
   context.end_at_once_when_interrupted(kGoesOn);
   const std::uint64_t removed = queue_of(context, arguments).purge();
@@ -347,15 +348,16 @@ std::vector<Command> queue_admin_commands() {
        .run = get},
       {.path = "queue list",
        .summary = "the jobs of a state, in the order in which they are delivered, are due or were sent",
-       .arguments = with_queue_prefix({queue_argument(),
-                                       {"--state",
-                                        "which ones",
-                                        Kind::choice,
-                                        "",
-                                        "ready",
-                                        {"ready", "delayed", "waiting", "leased", "completed", "dead"}},
-                                       kLimit,
-                                       {"--reverse", "from the last to the first", Kind::flag}}),
+       .arguments =
+           with_queue_prefix({queue_argument(),
+                              {"--state",
+                               "which ones",
+                               Kind::choice,
+                               "",
+                               "ready",
+                               {"ready", "delayed", "waiting", "blocked", "leased", "completed", "dead"}},
+                              kLimit,
+                              {"--reverse", "from the last to the first", Kind::flag}}),
        .examples = {{"queue list mail --state leased", "what is being worked on"}},
        .run = list},
       {.path = "queue ls",
@@ -379,7 +381,7 @@ std::vector<Command> queue_admin_commands() {
        .examples = {{"queue resume mail", "after a pause"}},
        .run = resume},
       {.path = "queue purge",
-       .summary = "remove all jobs that are ready, delayed or waiting",
+       .summary = "remove all jobs that are ready, delayed, waiting or blocked",
        .arguments = with_queue_prefix({queue_argument(), kYes}),
        .examples = {{"queue purge mail --yes", "without a question"}},
        .run = purge},

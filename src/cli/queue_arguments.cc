@@ -85,6 +85,10 @@ std::vector<Cell> cells_of(NamedCells row) {
 
 Cell text_or_none(const Bytes& text) { return text.empty() ? Cell::none() : Cell::text(text); }
 
+Cell ids_cell(const std::vector<JobId>& ids) {
+  return ids.empty() ? Cell::none() : Cell::json(nlohmann::json(ids).dump());
+}
+
 NamedCells job_cells(const Job& job, bool all) {
   NamedCells row = {{"id", Cell::text(job.id)},
                     {"state", Cell::text(name(job.state))},
@@ -100,6 +104,7 @@ NamedCells job_cells(const Job& job, bool all) {
   }
   if (all || is_dead) row.emplace_back("reason", text_or_none(job.reason));
   row.emplace_back("tenant", text_or_none(job.tenant));
+  if (all || job.state == JobState::blocked) row.emplace_back("waits_for", ids_cell(job.waits_for));
   if (all) {
     using Json = nlohmann::json;
     Json errors = Json::array();
@@ -113,6 +118,10 @@ NamedCells job_cells(const Job& job, bool all) {
     };
     row.emplace_back("ordering_key", text_or_none(job.ordering_key));
     row.emplace_back("unique_key", text_or_none(job.unique_key));
+    row.emplace_back("parent", text_or_none(job.parent));
+    row.emplace_back("children", ids_cell(job.children));
+    row.emplace_back("child_failure",
+                     job.children.empty() ? Cell::none() : Cell::text(name(job.child_failure)));
     row.emplace_back("errors", text_of(errors));
     row.emplace_back("progress", job.progress ? Cell::real(*job.progress, 4) : Cell::none());
     row.emplace_back("log", text_of(log));

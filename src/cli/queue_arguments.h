@@ -37,6 +37,8 @@ std::vector<Cell> cells_of(NamedCells row);
 
 /// Nothing for an empty text.
 Cell text_or_none(const Bytes& text);
+/// Nothing for none.
+Cell ids_cell(const std::vector<JobId>& ids);
 /// Of a job with --json, or where it is shown alone: all that is known about it; else what fits a line.
 NamedCells job_cells(const Job& job, bool all);
 

@@ -18,12 +18,26 @@ const Argument kToken{.name = "TOKEN", .help = "of its delivery", .required = tr
 
 JobLease lease_of(const Arguments& arguments) { return {arguments.text("ID"), arguments.text("TOKEN")}; }
 
+ChildFailure child_failure_of(const std::string& word) {
+  for (const ChildFailure failure : {ChildFailure::run, ChildFailure::die}) {
+    if (word == name(failure)) return failure;
+  }
+  return ChildFailure::wait;
+}
+
 int send(Context& context, const Arguments& arguments) {
-  const Payload body = payload_of(arguments);
-  SendOptions options = send_options_of(arguments);
-  options.delay = milliseconds_of(arguments, "--delay");
-  options.run_at_ms = arguments.optional_instant_ms("--run-at");
-  const Sent sent = queue_of(context, arguments).send(body, options);
+  const std::vector<std::string> children = arguments.list("--child");
+  std::vector<NewJob> jobs;
+  for (const std::string& child : children) {
+    jobs.push_back({payload_of_text(child), {}, children.size()});
+    jobs.back().options.kind = arguments.optional_text("--child-kind").value_or("");
+  }
+  jobs.push_back({payload_of(arguments), send_options_of(arguments)});
+  NewJob& job = jobs.back();
+  job.options.delay = milliseconds_of(arguments, "--delay");
+  job.options.run_at_ms = arguments.optional_instant_ms("--run-at");
+  job.child_failure = child_failure_of(arguments.text("--child-failure"));
+  const Sent sent = queue_of(context, arguments).send_many(jobs).back();
   context.out().object({{"id", Cell::text(sent.id)}, {"is_new", Cell::boolean(sent.is_new)}});
   return kExitSuccess;
 }
@@ -56,6 +70,7 @@ NamedCells cells_of_delivery(const Delivery& job, bool all) {
     row.emplace_back("priority", Cell::number(std::int64_t{job.priority}));
     row.emplace_back("ordering_key", text_or_none(job.ordering_key));
     row.emplace_back("tenant", text_or_none(job.tenant));
+    row.emplace_back("children", ids_cell(job.children));
   }
   row.emplace_back("body", payload_cell(job.body));
   return row;
@@ -113,6 +128,17 @@ std::vector<Argument> send_command_arguments() {
   arguments.push_back({"--delay", "not before so much time has passed", Kind::duration});
   arguments.push_back({"--run-at", "not before an instant, 2026-01-31T09:30:00Z", Kind::instant});
   for (Argument& argument : send_arguments()) arguments.push_back(std::move(argument));
+  arguments.push_back({.name = "--child",
+                       .help = "send a job of this body too, which the one of VALUE waits for",
+                       .placeholder = "VALUE",
+                       .repeated = true});
+  arguments.push_back({"--child-kind", "what sort of work those are", Kind::text, "KIND"});
+  arguments.push_back({"--child-failure",
+                       "what becomes of the job of VALUE when one of those is dead",
+                       Kind::choice,
+                       "",
+                       "wait",
+                       {"wait", "run", "die"}});
   return with_queue_prefix(std::move(arguments));
 }
 
@@ -129,10 +155,14 @@ std::vector<Command> queue_commands() {
   return {
       {.path = "queue send",
        .summary = "send a job and print its id",
-       .details = "Where a job has the unique key already, its id is printed and is_new is no.",
+       .details =
+           "Where a job has the unique key already, its id is printed and is_new is no. With --child the "
+           "job waits until all those others are completed, which are sent by the same commit.",
        .arguments = send_command_arguments(),
        .examples = {{"queue send mail '{\"to\":\"ann@example.org\"}' --kind welcome", "a job"},
-                    {"queue send mail --file - --delay 5m", "its body from the standard input"}},
+                    {"queue send mail --file - --delay 5m", "its body from the standard input"},
+                    {"queue send pages join --child 1 --child 2 --child-kind page",
+                     "a job behind two others"}},
        .run = send},
       {.path = "queue receive",
        .summary = "take jobs, with the tokens that it takes to complete them",

@@ -11,11 +11,11 @@ namespace {
 using std::chrono::milliseconds;
 
 JobState state_of(View word) {
-  for (const JobState state : {JobState::ready, JobState::delayed, JobState::waiting, JobState::leased,
-                               JobState::completed, JobState::dead}) {
+  for (const JobState state : {JobState::ready, JobState::delayed, JobState::waiting, JobState::blocked,
+                               JobState::leased, JobState::completed, JobState::dead}) {
     if (word == name(state)) return state;
   }
-  refuse_request("a state is ready, delayed, waiting, leased, completed or dead");
+  refuse_request("a state is ready, delayed, waiting, blocked, leased, completed or dead");
 }
 
 std::string text_of(const Job& job) {
@@ -29,6 +29,12 @@ std::string text_of(const Job& job) {
   if (!job.ordering_key.empty()) json["ordering_key"] = job.ordering_key;
   if (!job.unique_key.empty()) json["unique_key"] = job.unique_key;
   if (!job.tenant.empty()) json["tenant"] = job.tenant;
+  if (!job.parent.empty()) json["parent"] = job.parent;
+  if (!job.children.empty()) {
+    json["children"] = job.children;
+    json["child_failure"] = name(job.child_failure);
+  }
+  if (!job.waits_for.empty()) json["waits_for"] = job.waits_for;
   if (job.progress) json["progress"] = *job.progress;
   for (const JobError& error : job.errors) {
     json["errors"].push_back({{"attempt", error.attempt}, {"at_ms", error.at_ms}, {"text", error.text}});
@@ -61,9 +67,9 @@ Response list_all_queues(Call& call) {
 
 Response stats(Call& call) {
   const QueueStats stats = queue_of(call).stats();
-  Json json = {{"ready", stats.ready},        {"delayed", stats.delayed},     {"waiting", stats.waiting},
-               {"leased", stats.leased},      {"completed", stats.completed}, {"dead", stats.dead},
-               {"is_paused", stats.is_paused}};
+  Json json = {{"ready", stats.ready},     {"delayed", stats.delayed},    {"waiting", stats.waiting},
+               {"blocked", stats.blocked}, {"leased", stats.leased},      {"completed", stats.completed},
+               {"dead", stats.dead},       {"is_paused", stats.is_paused}};
   if (stats.first_ready_sent_at_ms) json["first_ready_sent_at_ms"] = *stats.first_ready_sent_at_ms;
   return json_response(json);
 }
@@ -218,7 +224,11 @@ Json job_schema() {
            {"errors", errors},
            {"log", lines},
            {"finished_at_ms", integer_schema(INT64_MIN)},
-           {"reason", text_schema("max_attempts, permanent, lease_expired or body_lost")},
+           {"reason", text_schema("max_attempts, permanent, lease_expired, body_lost or child_failed")},
+           {"parent", text_schema("The id of the job that waits for it")},
+           {"children", array_schema(text_schema("The id of a job that it waits or has waited for"))},
+           {"child_failure", text_schema("wait, run or die")},
+           {"waits_for", array_schema(text_schema("The id of a job that it still waits for"))},
            {"result", object_schema(payload_members(), {})}}) {
     members.push_back(std::move(member));
   }
@@ -255,17 +265,18 @@ void add_looking_routes(std::vector<Route>& routes) {
   Route count = queue_route("GET", "/{queue}", "stat_queue", "How many jobs there are in each state.",
                             Scope::read, stats);
   const Json number = integer_schema();
-  count.answers = {
-      {200, "The numbers.", "application/json",
-       object_schema({{"ready", number},
-                      {"delayed", number},
-                      {"waiting", number},
-                      {"leased", number},
-                      {"completed", number},
-                      {"dead", number},
-                      {"is_paused", boolean_schema()},
-                      {"first_ready_sent_at_ms", integer_schema(INT64_MIN)}},
-                     {"ready", "delayed", "waiting", "leased", "completed", "dead", "is_paused"})}};
+  count.answers = {{200, "The numbers.", "application/json",
+                    object_schema({{"ready", number},
+                                   {"delayed", number},
+                                   {"waiting", number},
+                                   {"blocked", number},
+                                   {"leased", number},
+                                   {"completed", number},
+                                   {"dead", number},
+                                   {"is_paused", boolean_schema()},
+                                   {"first_ready_sent_at_ms", integer_schema(INT64_MIN)}},
+                                  {"ready", "delayed", "waiting", "blocked", "leased", "completed", "dead",
+                                   "is_paused"})}};
   routes.push_back(count);
 
   Route list =
@@ -275,7 +286,8 @@ void add_looking_routes(std::vector<Route>& routes) {
                   Scope::read, list_jobs);
   list.parameters = list_parameters(false);
   list.parameters.push_back(
-      {"state", text_schema(), "ready, delayed, waiting, leased, completed or dead; ready without it."});
+      {"state", text_schema(),
+       "ready, delayed, waiting, blocked, leased, completed or dead; ready without it."});
   list.answers = {{200, "A page.", "application/json", listing_schema(job_schema())}};
   routes.push_back(list);
 
@@ -302,8 +314,9 @@ void add_keeping_routes(std::vector<Route>& routes) {
   go.answers = {paused};
   routes.push_back(go);
 
-  Route clear = queue_route("POST", "/{queue}/purge", "purge_queue",
-                            "Removes all jobs that are ready, delayed or waiting.", Scope::write, purge);
+  Route clear =
+      queue_route("POST", "/{queue}/purge", "purge_queue",
+                  "Removes all jobs that are ready, delayed, waiting or blocked.", Scope::write, purge);
   clear.answers = {one_member_answer("How many.", "purged", integer_schema())};
   routes.push_back(clear);
 

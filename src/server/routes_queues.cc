@@ -91,13 +91,31 @@ const std::initializer_list<const char*> kJobFields = {"value",
                                                        "unique_for_ms",
                                                        "unique_after_completion_ms",
                                                        "unique_after_death_ms",
-                                                       "tenant"};
+                                                       "tenant",
+                                                       "parent",
+                                                       "child_failure"};
 
 SendOptions timed_send_options_of(const Fields& fields) {
   SendOptions options = send_options_of(fields);
   options.delay = milliseconds_of(fields, "delay_ms");
   options.run_at_ms = fields.optional_signed_number("run_at_ms");
   return options;
+}
+
+ChildFailure child_failure_of(const Fields& fields) {
+  if (!fields.has("child_failure")) return ChildFailure::wait;
+  const std::string word = fields.text("child_failure");
+  for (const ChildFailure failure : {ChildFailure::wait, ChildFailure::run, ChildFailure::die}) {
+    if (word == name(failure)) return failure;
+  }
+  refuse_request("\"child_failure\" is wait, run or die");
+}
+
+NewJob new_job_of(const Fields& fields, Payload payload) {
+  NewJob job{std::move(payload), timed_send_options_of(fields)};
+  if (fields.has("parent")) job.parent = fields.number("parent");
+  job.child_failure = child_failure_of(fields);
+  return job;
 }
 
 Json json_of(const Sent& sent) { return {{"id", sent.id}, {"is_new", sent.is_new}}; }
@@ -109,16 +127,15 @@ JobLease lease_of(const Fields& fields) { return {fields.text("id"), fields.text
 Response send_job(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body, "the body", kJobFields);
-  const Payload payload = payload_of_members(call.request->body, "the body");
-  return json_response(json_of(queue_of(call).send(payload, timed_send_options_of(fields))));
+  const NewJob job = new_job_of(fields, payload_of_members(call.request->body, "the body"));
+  return json_response(json_of(queue_of(call).send_many(std::span(&job, 1)).front()));
 }
 
 Response send_jobs(Call& call) {
   std::vector<NewJob> jobs;
-  read_payloads_of_body(call, "jobs", limits::kQueueBatch, kJobFields,
-                        [&](const Fields& fields, Payload payload) {
-                          jobs.push_back({std::move(payload), timed_send_options_of(fields)});
-                        });
+  read_payloads_of_body(
+      call, "jobs", limits::kQueueBatch, kJobFields,
+      [&](const Fields& fields, Payload payload) { jobs.push_back(new_job_of(fields, std::move(payload))); });
   Json sent = Json::array();
   for (const Sent& each : queue_of(call).send_many(jobs)) sent.push_back(json_of(each));
   return json_response({{"jobs", std::move(sent)}});
@@ -137,6 +154,7 @@ std::string text_of(const Delivery& job) {
   if (job.run_at_ms) json["run_at_ms"] = *job.run_at_ms;
   if (!job.ordering_key.empty()) json["ordering_key"] = job.ordering_key;
   if (!job.tenant.empty()) json["tenant"] = job.tenant;
+  if (!job.children.empty()) json["children"] = job.children;
   return with_payload(json, job.body);
 }
 
@@ -248,6 +266,12 @@ Json job_schema() {
   members.emplace_back("delay_ms", integer_schema());
   members.emplace_back("run_at_ms", integer_schema(INT64_MIN));
   for (auto& member : send_option_members()) members.push_back(std::move(member));
+  Json parent = integer_schema();
+  parent["description"] = "The job that waits for this one: its place in the batch, behind this one's";
+  members.emplace_back("parent", std::move(parent));
+  members.emplace_back("child_failure",
+                       text_schema("Of a job that waits: what becomes of it when one that it waits for is "
+                                   "dead; wait, run or die; wait without it"));
   return object_schema(members, {});
 }
 
@@ -263,6 +287,7 @@ Json delivery_schema() {
   members.emplace_back("token", text_schema("With the id the right to the job"));
   members.emplace_back("attempt", integer_schema(1));
   members.emplace_back("lease_ends_at_ms", integer_schema(INT64_MIN));
+  members.emplace_back("children", array_schema(text_schema("The id of a job that it has waited for")));
   return object_schema(members,
                        {"id", "token", "kind", "attempt", "lease_ends_at_ms", "sent_at_ms", "priority"});
 }
@@ -284,10 +309,12 @@ void add_sender_routes(std::vector<Route>& routes) {
   routes.push_back(one);
 
   Route many = queue_route("POST", "/{queue}/jobs/batch", "send_jobs",
-                           "Sends up to 250 jobs in one commit, in their order.", Scope::write, send_jobs);
+                           "Sends up to 250 jobs in one commit, in their order; some may wait for others.",
+                           Scope::write, send_jobs);
   many.body_limit_bytes = kJsonBodyBytes;
   many.body =
-      Body{"application/json", object_schema({{"jobs", array_schema(job_schema())}}, {"jobs"}), "The jobs."};
+      Body{"application/json", object_schema({{"jobs", array_schema(job_schema())}}, {"jobs"}),
+           "The jobs. One that others name as their parent is delivered when all of those are completed."};
   many.answers = {one_member_answer("What each has come to.", "jobs", array_schema(sent_schema()))};
   routes.push_back(many);
 }

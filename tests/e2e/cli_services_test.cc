@@ -169,6 +169,29 @@ TEST_F(CliServices, KeepsSettingsOfQueuesThatAreNotGiven) {
   expect_usage(run({"queue", "settings", "set", "mail", "--backoff-factor", "much"}), "number");
 }
 
+TEST_F(CliServices, SendsAJobBehindOthersThatItWaitsFor) {
+  const std::string id = rows({"queue", "send", "pages", "join", "--child", "{\"n\":1}", "--child", "two",
+                               "--child-kind", "page", "--child-failure", "die"})
+                             .at(0)["id"];
+  const Json blocked = rows({"queue", "list", "pages", "--state", "blocked"}).at(0);
+  EXPECT_EQ(blocked["id"], id);
+  EXPECT_EQ(blocked["child_failure"], "die");
+  EXPECT_EQ(blocked["waits_for"], blocked["children"]);
+  EXPECT_EQ(rows({"queue", "stats", "pages"}).at(0)["blocked"], 1);
+  const std::vector<Json> parts = rows({"queue", "receive", "pages", "--limit", "5"});
+  ASSERT_EQ(parts.size(), 2u);
+  EXPECT_EQ(parts[0]["body"], Json({{"n", 1}}));
+  EXPECT_EQ(parts[1]["body"], "two");
+  EXPECT_EQ(rows({"queue", "get", "pages", parts[1]["id"]}).at(0)["parent"], id);
+  for (const Json& part : parts) {
+    EXPECT_EQ(part["kind"], "page");
+    output({"queue", "complete", "pages", part["id"], part["token"]});
+  }
+  const Json join = rows({"queue", "receive", "pages"}).at(0);
+  EXPECT_EQ(join["id"], id);
+  EXPECT_EQ(join["children"], blocked["children"]);
+}
+
 TEST_F(CliServices, RequeuesAndPurgesDeadLetters) {
   for (const char* kind : {"a", "b"}) {
     output({"queue", "send", "mail", "1", "--kind", kind});

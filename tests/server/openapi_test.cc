@@ -281,9 +281,11 @@ std::vector<RightRequest> right_requests() {
       {"remove_dictionary", db + "/dictionaries/short"},
       {"send_job", queue + "/jobs", R"({"value": 1, "kind": "k", "delay_ms": 0})"},
       {"send_jobs", queue + "/jobs/batch",
-       R"({"jobs": [{"value": 2, "tenant": ""}, {"bytes_base64": "/w==", "priority": 9, "ordering_key": "a"}]})"},
+       R"({"jobs": [{"value": 2, "tenant": "", "parent": 2}, )"
+       R"({"bytes_base64": "/w==", "priority": 9, "ordering_key": "a"}, )"
+       R"({"value": 3, "child_failure": "run"}]})"},
       {"list_queues", db + "/queues?limit=10"},
-      {"list_jobs", queue + "/jobs?state=ready&limit=2"},
+      {"list_jobs", queue + "/jobs?state=blocked&limit=2"},
       {"receive_jobs", queue + "/receive", R"({"limit": 5, "lease_ms": 60000, "wait_ms": 1})"},
       {"extend_job", queue + "/extend",
        R"({"id": "JOB0", "token": "TOKEN0", "lease_ms": 60000, "progress": 0.5, "log": ["half"]})"},

@@ -50,6 +50,36 @@ TEST(QueueRoutes, AJobIsSentTakenAndDone) {
   EXPECT_EQ(server.get(kQueue + "/jobs/" + job["id"].get<std::string>()).status, 404);
 }
 
+TEST(QueueRoutes, AJobOfABatchWaitsForThoseThatNameItAsTheirParent) {
+  TestServer server;
+  const json batch = {{{"value", 1}, {"parent", 2}},
+                      {{"value", 2}, {"parent", 2}},
+                      {{"value", "join"}, {"child_failure", "die"}}};
+  const json sent = server.post(kQueue + "/jobs/batch", {{"jobs", batch}}).json()["jobs"];
+  const json children = {sent[0]["id"], sent[1]["id"]};
+  const std::string join = kQueue + "/jobs/" + sent[2]["id"].get<std::string>();
+  EXPECT_EQ(server.get(kQueue).json()["blocked"], 1);
+  const json blocked = server.get(kQueue + "/jobs?state=blocked").json()["items"][0];
+  EXPECT_EQ(blocked["waits_for"], children);
+  EXPECT_EQ(blocked["child_failure"], "die");
+  EXPECT_EQ(server.get(kQueue + "/jobs/" + sent[0]["id"].get<std::string>()).json()["parent"], sent[2]["id"]);
+  for (const json& job : receive(server, {{"limit", 5}})) {
+    EXPECT_EQ(server.get(join).json()["state"], "blocked");
+    server.post(kQueue + "/complete", lease_of(job));
+  }
+  const json jobs = receive(server);
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0]["value"], "join");
+  EXPECT_EQ(jobs[0]["children"], children);
+}
+
+TEST(QueueRoutes, WhatIsNoParentIsRefused) {
+  TestServer server;
+  EXPECT_EQ(server.post(kQueue + "/jobs", {{"value", 1}, {"parent", 0}}).status, 400);
+  EXPECT_EQ(server.post(kQueue + "/jobs", {{"value", 1}, {"child_failure", "hope"}}).status, 400);
+  EXPECT_EQ(server.get(kQueue).json()["ready"], 0);
+}
+
 TEST(QueueRoutes, JobsOfABatchKeepTheirOrderAndUniqueKeysHold) {
   TestServer server;
   const json sent = server
