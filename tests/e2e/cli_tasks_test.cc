@@ -106,7 +106,6 @@ TEST_F(CliTasks, RevivesAllDeadTasksButThoseWhoseUniqueKeyIsTaken) {
 
 TEST_F(CliTasks, ShowsWhatRunsAndInWhichSession) {
   const std::string id = add({"prove", "1"});
-  std::atomic<bool> is_asked = false;
   const std::shared_ptr<Store> store = store_in(path("store.db"));
   std::atomic<bool> is_over = false;
   const auto work = [&](TaskWork&) {
