@@ -27,9 +27,9 @@ std::optional<LogRecord> LogReader::find_later() {
 }
 
 bool LogReader::rest_is_zero() {
-  constexpr std::size_t kPieceBytes = 64u << 10;
+  constexpr std::size_t kLookedAtOnce = 64u << 10;
   for (std::uint64_t at = offset_; at < window_.size_bytes();) {
-    const View piece = window_.at(at, kPieceBytes);
+    const View piece = window_.at(at, kLookedAtOnce);
     if (piece.empty() || piece.find_first_not_of('\0') != View::npos) return false;
     at += piece.size();
   }
