@@ -23,6 +23,7 @@ class QueueWaitTest : public QueueTest {
     for (milliseconds passed(0); passed < time_passes; passed += milliseconds(100)) {
       advance(milliseconds(100));
     }
+    until([&] { return waiting.wait_for(milliseconds(0)) == std::future_status::ready; });
     return waiting.get();
   }
 };
