@@ -81,11 +81,12 @@ TEST(DifferentialBindings, databases_in_stores_of_three_kinds_give_the_answers_o
 }
 
 TEST(Shrinking, leaves_the_steps_without_which_a_program_does_not_fail) {
-  const std::vector<Step> program = random_program(1, kSteps);
   const auto drops = [](const std::vector<Step>& steps) {
     return std::ranges::count(steps, Step::Kind::drop, &Step::kind);
   };
-  ASSERT_GT(drops(program), 2);
+  // Which steps a seed stands for depends on the compiler.
+  std::vector<Step> program;
+  for (std::uint64_t seed = 1; drops(program) <= 2; ++seed) program = random_program(seed, kSteps);
   const std::vector<Step> shrunk =
       shrink(program, [&](const std::vector<Step>& shorter) { return drops(shorter) >= 2; });
   EXPECT_EQ(shrunk.size(), 2u);
