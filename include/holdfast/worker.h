@@ -117,8 +117,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   /// Takes no more jobs, gives back those that have not begun, and waits for the others. At the limit their
-  /// handlers are asked to stop and their jobs given back; false then. Later calls do the same with what is
-  /// left.
+  /// handlers are asked to stop and their jobs given back; false then. Calls to the store are waited for,
+  /// even past the limit. Later calls do the same with what is left.
   bool drain(std::chrono::milliseconds limit);
   WorkerMetrics metrics() const;
 

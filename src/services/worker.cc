@@ -63,8 +63,6 @@ class Worker::Impl {
   ~Impl() {
     drain(options_.drain_limit);
     end_threads();
-    // What a call brought that was under way for longer than the drain.
-    for (const auto& held : waiting_) release(held);
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -104,6 +102,11 @@ class Worker::Impl {
   void end(const std::shared_ptr<Held>& held, const std::function<void(const JobLease&)>& call,
            std::uint64_t WorkerMetrics::* count);
   void release(const std::shared_ptr<Held>& held) {
+    {
+      // It could take the job once more.
+      Lock lock(mutex_);
+      while (is_receiving_) wait(changed_, lock);
+    }
     end(held, [&](const JobLease& lease) { queue_.release(lease); }, &WorkerMetrics::released);
   }
   /// Extends the lease, and writes what there is to note.
@@ -487,7 +490,7 @@ bool Worker::Impl::drain(milliseconds limit) {
     lock.lock();
   };
   for (;;) {
-    // Those that a receive() under way brings are given back as well.
+    // Again, since a receive may have been under way.
     while (!waiting_.empty()) give_back(std::exchange(waiting_, {}));
     if (held_.empty() && !is_receiving_) return true;
     const bool has_done_all = std::ranges::all_of(held_, [](const auto& held) { return held->is_done; });
@@ -502,6 +505,8 @@ bool Worker::Impl::drain(milliseconds limit) {
   for (const auto& held : left) held->stopping.request_stop();
   lock.lock();
   give_back(left);
+  // What a receive has brought that was under way.
+  give_back(std::exchange(waiting_, {}));
   return false;
 }
 

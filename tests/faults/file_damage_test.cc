@@ -77,6 +77,9 @@ bool is_growing_log(const std::string& path, const std::string& content) {
          content[kDurableOffset] == 0;
 }
 
+/// The newest record of a log is about as long.
+constexpr std::uint64_t kNewestRecordBytes = 100;
+
 /// Damages one file of the store, somewhere; what it did.
 std::string damage(CrashRun& run) {
   std::vector<std::string> files;
@@ -101,8 +104,13 @@ std::string damage(CrashRun& run) {
     run.disk().replace(path, offset, std::string(static_cast<std::size_t>(length), '\0'));
     return path + " zeroed from " + std::to_string(offset);
   }
-  run.disk().flip_bit(path, offset, static_cast<unsigned>(run.random().below(8)));
-  return path + " with a flipped bit at " + std::to_string(offset);
+  // Half of the time near the end of what was written, where the newest record of a log is.
+  const std::uint64_t used = run.disk().content(path).find_last_not_of('\0') + 1;
+  const bool is_near_end = used > 0 && run.random().below(2) == 0;
+  const std::uint64_t flipped =
+      is_near_end ? used - 1 - run.random().below(std::min(used, kNewestRecordBytes)) : offset;
+  run.disk().flip_bit(path, flipped, static_cast<unsigned>(run.random().below(8)));
+  return path + " with a flipped bit at " + std::to_string(flipped);
 }
 
 /// What a reader of the store sees of a database, or nothing if it is told that it is damaged.

@@ -1,9 +1,5 @@
 // Clocks that jump, and stores that stall: what is promised of leases holds all the same.
-#include <mutex>
-#include <utility>
-
-#include "contract/forwarding.h"
-#include "tests/services/queue_fixture.h"
+#include "tests/services/stalling_fixture.h"
 
 namespace holdfast {
 namespace {
@@ -14,48 +10,8 @@ using std::chrono::seconds;
 
 constexpr UnixMs kHourMs = 3'600'000;
 
-/// Does what the test says in the middle of the next commit, before it is judged.
-class StallingBackend final : public ForwardingBackend {
- public:
-  using ForwardingBackend::ForwardingBackend;
-
-  void stall_next(std::function<void()> meanwhile) {
-    const std::scoped_lock lock(mutex_);
-    meanwhile_ = std::move(meanwhile);
-  }
-  void commit(std::span<Group> groups) override {
-    std::function<void()> meanwhile;
-    {
-      const std::scoped_lock lock(mutex_);
-      meanwhile = std::exchange(meanwhile_, {});
-    }
-    if (meanwhile) meanwhile();
-    ForwardingBackend::commit(groups);
-  }
-
- private:
-  std::mutex mutex_;
-  std::function<void()> meanwhile_;
-};
-
-class QueueTimeTest : public QueueTest {
+class QueueTimeTest : public StallingQueueTest {
  protected:
-  void SetUp() override {
-    QueueTest::SetUp();
-    if (!GetParam().shared) return;
-    StoreOptions options;
-    options.environment.clock = clock_pointer();
-    options.sweeper = false;
-    auto backend = std::make_unique<StallingBackend>(open_backend(options));
-    backend_ = backend.get();
-    stalling_store_ = Store::open(std::move(backend), options);
-  }
-  /// Of a process whose store stalls when it is told to.
-  StallingBackend& backend() { return *backend_; }
-  Database stalling_database() { return stalling_store_->database("app"); }
-  Queue stalling_queue() {
-    return Queue(stalling_database(), "q", {.random = seeded_random(8), .clock = clock_pointer()});
-  }
   void jump(UnixMs by_ms) { clock().set_now_ms(clock().now_ms() + by_ms); }
   static bool loses_lease(const std::function<void()>& call) {
     try {
@@ -65,10 +21,6 @@ class QueueTimeTest : public QueueTest {
     }
     return false;
   }
-
- private:
-  StallingBackend* backend_ = nullptr;  // the store's
-  std::shared_ptr<Store> stalling_store_;
 };
 
 HOLDFAST_ON_EVERY_TARGET(QueueTimeTest);

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <set>
 
-#include "tests/services/queue_fixture.h"
+#include "tests/services/stalling_fixture.h"
 
 namespace holdfast {
 namespace {
@@ -16,7 +16,7 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-class WorkerTest : public QueueTest {
+class WorkerTest : public StallingQueueTest {
  protected:
   WorkerOptions options() {
     WorkerOptions options;
@@ -254,12 +254,36 @@ TEST_P(WorkerTest, at_the_limit_of_a_drain_handlers_are_asked_to_stop_and_their_
   EXPECT_FALSE(worker.drain(seconds(0)));
   EXPECT_EQ(worker.metrics().released, 1u);
   EXPECT_EQ(worker.metrics().failed, 0u);
-  std::vector<Delivery> again;
-  until([&] {
-    again = queue().receive(1);
-    return !again.empty();
+  EXPECT_EQ(receive_one().attempt, 1u);
+}
+
+TEST_P(WorkerTest, a_drain_at_its_limit_gives_back_what_a_receive_under_way_brings) {
+  if (!GetParam().shared) GTEST_SKIP() << "one process";
+  queue().send("a");
+  std::latch is_stopped(1);
+  std::latch is_stalled(1);
+  WorkerOptions two = options();
+  two.concurrency = 2;
+  Worker worker(stalling_queue(),
+                {{"",
+                  [&](Work& work) {
+                    while (!work.stop().stop_requested()) std::this_thread::yield();
+                    is_stopped.count_down();
+                  }}},
+                two);
+  until([&] { return worker.metrics().running == 1; });
+  // Of the two commits to come the first sends, the second leases.
+  backend().stall_next([&] {
+    backend().stall_next([&] {
+      is_stalled.count_down();
+      is_stopped.wait();
+    });
   });
-  EXPECT_EQ(again[0].attempt, 1u);
+  stalling_queue().send("b");
+  is_stalled.wait();
+  EXPECT_FALSE(worker.drain(seconds(0)));
+  EXPECT_EQ(worker.metrics().prefetched, 0u);
+  EXPECT_EQ(queue().receive(10).size() + worker.metrics().completed, 2u);
 }
 
 TEST_P(WorkerTest, jobs_are_taken_and_completed_many_at_once) {
