@@ -88,6 +88,27 @@ class CommitsOfOneWorker : public Commits {
     return config;
   }
   CommitsOfOneWorker() : Commits(config()) {}
+
+  /// On a connection of its own, without waiting for the answer.
+  void send(const std::string& method, const std::string& target, const std::string& body,
+            const HeaderList& headers = kJson) {
+    sent_.push_back(std::make_unique<HttpConnection>(server->port()));
+    sent_.back()->send(request_text(method, target, body, headers));
+  }
+  /// Of all that was sent while the backend held commits back: the worker answers others meanwhile.
+  void release_and_expect_success() {
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(server->get("/v1/databases/db/entries").status, 200) << "the worker is free";
+    }
+    backend->release();
+    for (auto& connection : sent_) {
+      const HttpAnswer answer = connection->receive();
+      EXPECT_EQ(answer.status, 200) << answer.body;
+    }
+  }
+
+ private:
+  std::vector<std::unique_ptr<HttpConnection>> sent_;
 };
 
 TEST_F(CommitsOfOneWorker, ManyRequestsAreUnderWayAndShareAGroup) {
@@ -104,25 +125,12 @@ TEST_F(CommitsOfOneWorker, ManyRequestsAreUnderWayAndShareAGroup) {
 
 TEST_F(CommitsOfOneWorker, AreMadeByEveryRouteThatNeedsNoRead) {
   backend->hold();
-  const auto send = [&](const std::string& method, const std::string& target, const std::string& body,
-                        const HeaderList& headers) {
-    auto connection = std::make_unique<HttpConnection>(server->port());
-    connection->send(request_text(method, target, body, headers));
-    return connection;
-  };
-  std::vector<std::unique_ptr<HttpConnection>> connections;
-  connections.push_back(send("PUT", entry(1), "v", {}));
-  connections.push_back(send("PUT", entry(2), "v", {{"If-None-Match", "*"}}));
-  connections.push_back(send("DELETE", kKnown, "", {{"If-Match", "*"}}));
-  connections.push_back(
-      send("POST", "/v1/databases/db/commit", R"({"writes":[{"type":"put","key":"b","value":"v"}]})", kJson));
-  connections.push_back(send("POST", "/v1/databases/db/events/s", "1", kJson));
-  EXPECT_EQ(server->get("/v1/databases/db/entries").status, 200) << "the worker is free";
-  backend->release();
-  for (auto& connection : connections) {
-    const HttpAnswer answer = connection->receive();
-    EXPECT_EQ(answer.status, 200) << answer.body;
-  }
+  send("PUT", entry(1), "v", {});
+  send("PUT", entry(2), "v", {{"If-None-Match", "*"}});
+  send("DELETE", kKnown, "", {{"If-Match", "*"}});
+  send("POST", "/v1/databases/db/commit", R"({"writes":[{"type":"put","key":"b","value":"v"}]})", kJson);
+  send("POST", "/v1/databases/db/events/s", "1", kJson);
+  release_and_expect_success();
   EXPECT_FALSE(database().get("known"));
   EXPECT_TRUE(database().get("b"));
 }
@@ -133,11 +141,6 @@ TEST_F(CommitsOfOneWorker, OfKvAndRecordsOccupyTheWorkerOnlyWhileTheyRead) {
   server->request("PUT", kv + "/gone", "1", kJson);
   server->request("PUT", records + "/gone", "1", kJson);
   backend->hold();
-  std::vector<std::unique_ptr<HttpConnection>> connections;
-  const auto send = [&](const std::string& method, const std::string& target, const std::string& body) {
-    connections.push_back(std::make_unique<HttpConnection>(server->port()));
-    connections.back()->send(request_text(method, target, body, kJson));
-  };
   send("PUT", kv + "/a", "1");
   send("POST", kv + "/n", R"({"increment":2})");
   send("DELETE", kv + "/gone", "");
@@ -145,14 +148,7 @@ TEST_F(CommitsOfOneWorker, OfKvAndRecordsOccupyTheWorkerOnlyWhileTheyRead) {
   send("PUT", records + "/a", "4");
   send("DELETE", records + "/gone", "");
   send("POST", records, R"({"records":[{"key":"b","value":5}]})");
-  for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(server->get("/v1/databases/db/entries").status, 200) << "the worker is free";
-  }
-  backend->release();
-  for (auto& connection : connections) {
-    const HttpAnswer answer = connection->receive();
-    EXPECT_EQ(answer.status, 200) << answer.body;
-  }
+  release_and_expect_success();
   EXPECT_EQ(server->get(kv + "/a").body, "1");
   EXPECT_EQ(server->get(kv + "/n").body, "2");
   EXPECT_EQ(server->get(kv + "/b").body, "3");
@@ -174,12 +170,6 @@ TEST_F(CommitsOfOneWorker, OfTablesAndConsumersOccupyTheWorkerOnlyWhileTheyRead)
   EXPECT_EQ(server->request("PUT", dictionaries + "/gone", names, kJson).status, 200);
   EXPECT_EQ(server->request("POST", consumers + "/gone", R"({"holds":true})", kJson).status, 200);
   backend->hold();
-  std::vector<std::unique_ptr<HttpConnection>> connections;
-  const auto send = [&](const std::string& method, const std::string& target, const std::string& body,
-                        HeaderList headers = kJson) {
-    connections.push_back(std::make_unique<HttpConnection>(server->port()));
-    connections.back()->send(request_text(method, target, body, headers));
-  };
   send("PUT", tables + "/empty", "");
   send("PUT", records + "/a", "1");
   HeaderList if_absent = kJson;
@@ -193,14 +183,7 @@ TEST_F(CommitsOfOneWorker, OfTablesAndConsumersOccupyTheWorkerOnlyWhileTheyRead)
   send("POST", consumers + "/c", R"({"holds":true})");
   send("DELETE", consumers + "/gone", "");
   send("PUT", "/v1/databases/db/events/s/retention", R"({"max_count":5})");
-  for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(server->get("/v1/databases/db/entries").status, 200) << "the worker is free";
-  }
-  backend->release();
-  for (auto& connection : connections) {
-    const HttpAnswer answer = connection->receive();
-    EXPECT_EQ(answer.status, 200) << answer.body;
-  }
+  release_and_expect_success();
   EXPECT_EQ(server->get(tables).json()["items"].size(), 2u);
   EXPECT_EQ(server->get(records + "/a").body, "1");
   EXPECT_EQ(server->get(records + "/b").body, "2");

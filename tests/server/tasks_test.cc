@@ -8,6 +8,7 @@
 
 #include "holdfast/task_engine.h"
 #include "tests/server/client.h"
+#include "tests/support/failing_tasks.h"
 
 namespace holdfast::testing_support {
 namespace {
@@ -30,16 +31,7 @@ std::vector<std::string> ids_of(const json& listing) {
   return ids;
 }
 
-/// Runs the tasks of a type until they are dead: each has two attempts, which fail with the text "broken".
-void fail_tasks(TestServer& server, const std::string& type) {
-  const Tasks tasks(server.store().database("db"));
-  const std::size_t count = tasks.list(TaskState::waiting, type).items.size();
-  const auto fail = [](TaskWork&) -> bool { throw std::runtime_error("broken"); };
-  const auto at_once = [](std::uint32_t) { return std::chrono::milliseconds(0); };
-  TaskEngine engine(tasks, {{.name = type, .run = fail, .max_failures = 1, .retry_wait = at_once}});
-  while (engine.metrics().failed < 2 * count) std::this_thread::yield();
-  engine.stop(std::chrono::minutes(1));
-}
+Tasks tasks_of(TestServer& server) { return Tasks(server.store().database("db")); }
 
 TEST(TaskRoutes, ATaskIsAddedSeenAndCancelled) {
   TestServer server;
@@ -99,7 +91,7 @@ TEST(TaskRoutes, ADeadTaskShowsItsAttemptsAndIsRevivedOrErased) {
   TestServer server;
   const std::string id = add_task(server, {{"type", "prove"}, {"unique_key", "k"}});
   const std::string dead = kDatabase + "/dead-tasks/" + id;
-  fail_tasks(server, "prove");
+  fail_all_tasks(tasks_of(server), "prove");
   const json task = server.get(kTasks + "/" + id).json();
   EXPECT_EQ(task["state"], "dead");
   EXPECT_EQ(task["error"], "broken");
@@ -119,7 +111,7 @@ TEST(TaskRoutes, ADeadTaskShowsItsAttemptsAndIsRevivedOrErased) {
   EXPECT_EQ(server.request("POST", dead + "/revive").json(), json({{"revived", false}}));
   EXPECT_EQ(server.get(kTasks + "/" + id).json()["retries"], 0);
   EXPECT_EQ(server.request("DELETE", dead).json(), json({{"erased", false}}));
-  fail_tasks(server, "prove");
+  fail_all_tasks(tasks_of(server), "prove");
   EXPECT_EQ(server.request("DELETE", dead).json(), json({{"erased", true}}));
   EXPECT_EQ(server.get(kTasks + "/" + id).status, 404);
   EXPECT_EQ(server.get(kTasks + "/" + id + "/history").json()["items"].size(), 4u);
@@ -154,7 +146,7 @@ TEST(TaskRoutes, WhatRunsHasASession) {
 TEST(TaskRoutes, OldAttemptsAreTrimmed) {
   TestServer server;
   add_task(server, {{"type", "prove"}});
-  fail_tasks(server, "prove");
+  fail_all_tasks(tasks_of(server), "prove");
   const std::string trim = kDatabase + "/task-history/trim";
   EXPECT_EQ(server.post(trim, {{"max_age_ms", 86'400'000}}).json(), json({{"removed", 0}}));
   EXPECT_EQ(server.post(trim, {{"max_attempts", 1}}).json(), json({{"removed", 1}}));
