@@ -76,7 +76,8 @@ class QueueProcessesTest : public testing::TestWithParam<Target> {
     _exit(1);
   }
 
-  void send(std::uint64_t jobs) {
+  /// With `are_flows` every fifth job waits for the four before it.
+  void send(std::uint64_t jobs, bool are_flows = false) {
     const auto store = open();
     Queue queue(store->database("app"), "q");
     QueueSettings settings;
@@ -88,9 +89,11 @@ class QueueProcessesTest : public testing::TestWithParam<Target> {
     for (std::uint64_t i = 0; i < jobs;) {
       std::vector<NewJob> batch;
       for (; i < jobs && batch.size() < 100; ++i) {
-        const bool is_ordered = i % 4 == 0;
-        batch.push_back(
-            {i, {.ordering_key = is_ordered ? "key" + std::to_string(i / 4 % kOrderingKeys) : Bytes()}});
+        const bool waits = are_flows && i % 5 == 4;
+        const bool is_ordered = i % 4 == 0 && !waits;
+        NewJob job{i, {.ordering_key = is_ordered ? "key" + std::to_string(i / 4 % kOrderingKeys) : Bytes()}};
+        if (are_flows && !waits) job.parent = batch.size() + (4 - i % 5);
+        batch.push_back(std::move(job));
       }
       queue.send_many(batch);
     }
@@ -143,7 +146,7 @@ class QueueProcessesTest : public testing::TestWithParam<Target> {
 
   static bool is_done(const Queue& queue) {
     const QueueStats stats = queue.stats();
-    return stats.ready + stats.delayed + stats.waiting + stats.leased == 0;
+    return stats.ready + stats.delayed + stats.waiting + stats.blocked + stats.leased == 0;
   }
 
   static void note_done(Transaction& transaction, const Delivery& job) {
@@ -151,6 +154,9 @@ class QueueProcessesTest : public testing::TestWithParam<Target> {
       const std::optional<Entry> entry = transaction.get(key);
       transaction.put(key, (entry ? entry->value : Bytes()) + text + ' ');
     };
+    for (const JobId& child : job.children) {
+      if (!transaction.get("done/" + child)) transaction.put("early/" + job.id, child);
+    }
     append("done/" + job.id, job.body.text());
     if (!job.ordering_key.empty()) append("order/" + job.ordering_key, job.body.text());
   }
@@ -221,6 +227,9 @@ class QueueProcessesTest : public testing::TestWithParam<Target> {
       for (std::uint64_t number = 0; numbers >> number;) order.push_back(number);
       EXPECT_TRUE(std::ranges::is_sorted(order)) << entry.key;
     }
+    for (const Entry& entry : database.scan(Range::prefix("early/")).entries) {
+      ADD_FAILURE() << entry.key << " was done before " << entry.value;
+    }
     for (const Entry& entry : database.scan(Range::prefix("queue/q/")).entries) {
       EXPECT_EQ(entry.key, "queue/q/settings") << "something was left";
     }
@@ -259,6 +268,16 @@ TEST_P(QueueProcessesTest, every_job_is_done_once_and_in_order_however_many_work
 TEST_P(QueueProcessesTest, handlers_of_workers_that_are_killed_do_every_job_once_and_in_order) {
   const std::uint64_t jobs = setting("HOLDFAST_QUEUE_JOBS", 1'000);
   expect_success(start([&] { send(jobs); }));
+  for (const pid_t worker : kill_at_random(testing_support::seed_of_this_run(),
+                                           [&] { return start([&] { work_with_handlers(); }); })) {
+    expect_success(worker);
+  }
+  expect_each_job_done_once_and_in_order(jobs);
+}
+
+TEST_P(QueueProcessesTest, jobs_wait_for_others_however_many_workers_are_killed) {
+  const std::uint64_t jobs = setting("HOLDFAST_QUEUE_JOBS", 1'000);
+  expect_success(start([&] { send(jobs, true); }));
   for (const pid_t worker : kill_at_random(testing_support::seed_of_this_run(),
                                            [&] { return start([&] { work_with_handlers(); }); })) {
     expect_success(worker);
