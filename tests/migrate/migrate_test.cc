@@ -14,6 +14,7 @@
 #include "contract/forwarding.h"
 #include "holdfast/layers.h"
 #include "holdfast/objects.h"
+#include "holdfast/queue.h"
 #include "support/targets.h"
 
 namespace holdfast::migrate {
@@ -196,6 +197,28 @@ TEST_P(Migrate, GoesOnWritingInTheCopy) {
   Database database = target_.database();
   EXPECT_TRUE(database.commit({{Check::has_version("a", version)}, {Write::put("a", "2")}}).committed());
   EXPECT_GT(database.get("a")->version, version);
+}
+
+TEST_P(Migrate, LetsWorkersGoOnWithTheirJobsInTheCopy) {
+  Queue queue(source_.database(), "q");
+  const std::vector<NewJob> flow = {
+      {.body = "first", .parent = 2}, {.body = "second", .parent = 2}, {.body = "last"}};
+  queue.send_many(flow);
+  const std::vector<Delivery> leased = queue.receive(1, std::chrono::hours(1));
+  const Lines lines = dumped(source_);
+  copy(source_.backend, "agents", target_.backend);
+  load(target_.backend, "loaded", reader(lines));
+  for (const char* name : {"agents", "loaded"}) {
+    Queue there(target_.database(name), "q");
+    EXPECT_TRUE(there.complete_many(leased).at(0)) << name;
+    const std::vector<Delivery> second = there.receive(10);
+    ASSERT_EQ(second.size(), 1u) << name;
+    EXPECT_EQ(second[0].body, Payload("second"));
+    EXPECT_EQ(there.stats().blocked, 1u);
+    EXPECT_GT(there.send("new").id, second[0].id) << "an id was given twice";
+    there.complete(second[0]);
+    EXPECT_EQ(there.receive(10).size(), 2u) << name;
+  }
 }
 
 TEST_P(Migrate, DumpsAnEmptyDatabase) {
