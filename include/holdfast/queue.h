@@ -348,6 +348,8 @@ class Queue {
   std::uint64_t purge();
 
   QueueSettings settings() const;
+  /// The same within a transaction, which loses if they are set meanwhile: to change some of them.
+  QueueSettings settings(Transaction& transaction) const;
   /// For deliveries, failures and completions from now on, in every process.
   void set_settings(const QueueSettings& settings);
   void set_settings(Transaction& transaction, const QueueSettings& settings) const;

@@ -167,10 +167,7 @@ std::pair<Bytes, std::uint32_t> weight_of(const std::string& text) {
   throw UsageError("--weight must be TENANT=NUMBER");
 }
 
-int set_settings(Context& context, const Arguments& arguments) {
-  Queue queue = queue_of(context, arguments);
-  QueueSettings settings;
-  if (!arguments.flag("--reset")) settings = queue.settings();
+QueueSettings changed(QueueSettings settings, const Arguments& arguments) {
   const auto duration = [&](const char* name, milliseconds& value) {
     value = milliseconds_or_zero(arguments, name).value_or(value);
   };
@@ -196,7 +193,15 @@ int set_settings(Context& context, const Arguments& arguments) {
     const auto [tenant, weight] = weight_of(text);
     settings.weights[tenant] = weight;
   }
-  queue.set_settings(settings);
+  return settings;
+}
+
+int set_settings(Context& context, const Arguments& arguments) {
+  const Queue queue = queue_of(context, arguments);
+  context.database().transact([&](Transaction& transaction) {
+    const QueueSettings before = arguments.flag("--reset") ? QueueSettings() : queue.settings(transaction);
+    queue.set_settings(transaction, changed(before, arguments));
+  });
   return kExitSuccess;
 }
 

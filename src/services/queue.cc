@@ -483,6 +483,10 @@ QueueSettings Queue::settings() const {
   return entry ? parse_settings(entry->value) : QueueSettings();
 }
 
+QueueSettings Queue::settings(Transaction& transaction) const {
+  return QueueMoves(transaction, impl_->keys).settings();
+}
+
 void Queue::set_settings(const QueueSettings& settings) {
   impl_->database.transact([&](Transaction& transaction) { set_settings(transaction, settings); });
 }

@@ -1,4 +1,5 @@
 #include <set>
+#include <thread>
 
 #include "holdfast/queue.h"
 #include "tests/services/queue_fixture.h"
@@ -445,6 +446,18 @@ TEST_P(QueueAdminTest, a_purge_removes_what_waits_and_leaves_the_rest) {
   queue().complete(job);
   EXPECT_EQ(work_off(), Texts{"\"again\""});
   EXPECT_EQ(stored_entries(), 0u);
+}
+
+TEST_P(QueueAdminTest, whoever_changes_some_of_the_settings_keeps_what_others_have_set_meanwhile) {
+  bool has_run = false;
+  database().transact([&](Transaction& transaction) {
+    QueueSettings changed = queue().settings(transaction);
+    changed.rate = 5;
+    queue().set_settings(transaction, changed);
+    if (std::exchange(has_run, true)) return;
+    std::thread([&] { queue().set_settings({.max_attempts = 7}); }).join();
+  });
+  EXPECT_EQ(queue().settings(), (QueueSettings{.max_attempts = 7, .rate = 5}));
 }
 
 TEST_P(QueueAdminTest, settings_are_shared_and_refused_where_they_make_no_sense) {
