@@ -32,6 +32,29 @@ bool frees_only(const Group& group) {
   });
 }
 
+/// Whether each batch is one put without an expiry, with no check but one of the same key: §3 in few words.
+bool puts_only(const Group& group) {
+  return std::all_of(group.batches.begin(), group.batches.end(), [](const Batch& batch) {
+    if (batch.writes.size() != 1 || batch.checks.size() > 1) return false;
+    const Write& write = batch.writes.front();
+    if (write.kind != Write::Kind::put || write.version != 0 || write.expires_at_ms) return false;
+    if (batch.checks.empty()) return true;
+    const Check& check = batch.checks.front();
+    return check.kind != Check::Kind::unchanged && check.key == write.key;
+  });
+}
+
+void add_put(Arguments& arguments, const Batch& batch) {
+  const Write& write = batch.writes.front();
+  if (batch.checks.empty()) {
+    arguments.add("");
+    arguments.add(write.key);
+  } else {
+    add_check(arguments, batch.checks.front());
+  }
+  arguments.add(write.value);
+}
+
 void add_write(Arguments& arguments, const Write& write) {
   switch (write.kind) {
     case Write::Kind::put:
@@ -86,6 +109,7 @@ void take_answer(const redisReply& reply, Group& group) {
 
 void Committing::add_group(Request& request, const Connection& connection, const Group& group) {
   const DatabaseKeys keys = server_.names().of(group.database);
+  const bool is_plain = puts_only(group);
   Arguments arguments{group.database,
                       keys.encoded_name,
                       keys.base,
@@ -99,8 +123,13 @@ void Committing::add_group(Request& request, const Connection& connection, const
                       std::to_string(group.clock_skew_limit_ms),
                       hex16(group.token),
                       shape_of(group),
-                      wait_replicas_ > 0 ? "1" : "0"};
+                      wait_replicas_ > 0 ? "1" : "0",
+                      is_plain ? "p" : "b"};
   for (const Batch& batch : group.batches) {
+    if (is_plain) {
+      add_put(arguments, batch);
+      continue;
+    }
     for (const Check& check : batch.checks) add_check(arguments, check);
     for (const Write& write : batch.writes) add_write(arguments, write);
     arguments.add(".");

@@ -103,43 +103,15 @@ Reply TestServer::command(const std::vector<std::string>& words) {
 }
 
 void set_least_user(TestServer& server, const std::vector<std::string>& more) {
-  std::vector<std::string> words = {"ACL",
-                                    "SETUSER",
-                                    "app",
-                                    "reset",
-                                    "on",
-                                    ">p w",
-                                    "~hf:*",
-                                    "resetchannels",
-                                    "&hf:*",
-                                    "-@all",
-                                    "+auth",
-                                    "+select",
-                                    "+info",
-                                    "+config|get",
-                                    "+function|load",
-                                    "+fcall",
-                                    "+hmget",
-                                    "+hget",
-                                    "+hset",
-                                    "+hdel",
-                                    "+zadd",
-                                    "+zrem",
-                                    "+zcard",
-                                    "+zrange",
-                                    "+zrangebyscore",
-                                    "+zrangebylex",
-                                    "+zrevrangebylex",
-                                    "+xadd",
-                                    "+xlen",
-                                    "+xrange",
-                                    "+xrevrange",
-                                    "+xtrim",
-                                    "+unlink",
-                                    "+spublish",
-                                    "+ssubscribe",
-                                    "+sunsubscribe",
-                                    "+wait"};
+  std::vector<std::string> words = {
+      "ACL",          "SETUSER",         "app",           "reset",       "on",
+      ">p w",         "~hf:*",           "resetchannels", "&hf:*",       "-@all",
+      "+auth",        "+select",         "+info",         "+config|get", "+function|load",
+      "+fcall",       "+hmget",          "+hget",         "+hset",       "+hdel",
+      "+zadd",        "+zrem",           "+zcard",        "+zrange",     "+zrangebyscore",
+      "+zrangebylex", "+zrevrangebylex", "+xadd",         "+xrange",     "+xrevrange",
+      "+xtrim",       "+unlink",         "+spublish",     "+ssubscribe", "+sunsubscribe",
+      "+wait"};
   words.insert(words.end(), more.begin(), more.end());
   const std::string answer = server.answer(words);
   if (answer != "OK") throw std::runtime_error("ACL SETUSER: " + answer);
