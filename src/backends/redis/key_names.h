@@ -21,11 +21,17 @@ struct DatabaseKeys {
   std::array<std::string, 8> keys;
 };
 
+/// Letters, digits and "-._~/" stay; other bytes are %XX, so that a name has no ':' and no brace.
+std::string encode_name(View name);
+Bytes decode_name(View encoded);
+
 class KeyNames {
  public:
   explicit KeyNames(std::string prefix) : prefix_(std::move(prefix)) {}
 
   DatabaseKeys of(View database) const;
+  /// DatabaseKeys::base alone.
+  std::string base_of(View database) const { return tagged(tag_of(database)) + encode_name(database); }
   /// The databases of a tag, by name; and with the earliest expiry that each may have.
   std::string names(std::size_t tag) const { return tagged(tag) + ":names"; }
   std::string due(std::size_t tag) const { return tagged(tag) + ":due"; }
@@ -41,9 +47,5 @@ class KeyNames {
  private:
   std::string prefix_;
 };
-
-/// Letters, digits and "-._~/" stay; other bytes are %XX, so that a name has no ':' and no brace.
-std::string encode_name(View name);
-Bytes decode_name(View encoded);
 
 }  // namespace holdfast::redis

@@ -224,18 +224,13 @@ class RedisBackend final : public Backend {
 
  private:
   ReadAnswer read_one(View database, const ReadRequest& request) {
-    const View key = request.gets.front();
-    const Reply reply = server_.get(database, key, effective(request.deadline));
-    const std::vector<const redisReply*> fields = elements_of(*reply, kHeadFields + 1);
-    const StoredHead head = head_of(*reply);
+    Server::Got got = server_.get(database, request.gets.front(), effective(request.deadline));
     ReadAnswer answer;
-    answer.time_ms = admit_read(database, head.head, request);
-    answer.at = head.head.position();
-    answer.floor = head.head.floor;
-    const std::optional<View> stored = optional_text(*fields[kHeadFields]);
-    std::optional<Entry> entry = stored ? std::optional(decode_entry(key, *stored)) : std::nullopt;
-    if (entry && !is_live(entry->expires_at_ms, answer.time_ms)) entry.reset();
-    answer.gets.push_back(std::move(entry));
+    answer.time_ms = admit_read(database, got.head.head, request);
+    answer.at = got.head.head.position();
+    answer.floor = got.head.head.floor;
+    if (got.entry && !is_live(got.entry->expires_at_ms, answer.time_ms)) got.entry.reset();
+    answer.gets.push_back(std::move(got.entry));
     return answer;
   }
 

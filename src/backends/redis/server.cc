@@ -1,8 +1,9 @@
 #include "backends/redis/server.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <numeric>
-#include <optional>
 
 #include "backends/redis/functions.h"
 
@@ -30,11 +31,18 @@ std::string valid_prefix(std::string prefix) {
   return prefix;
 }
 
+std::optional<Entry> entry_of(View key, const redisReply& reply) {
+  const std::optional<View> stored = optional_text(reply);
+  return stored ? std::optional(decode_entry(key, *stored)) : std::nullopt;
+}
+
 }  // namespace
 
 StoredHead head_of(const redisReply& fields) {
-  std::vector<std::optional<View>> texts;
-  for (const redisReply* field : elements_of(fields, kHeadFields)) texts.push_back(optional_text(*field));
+  std::array<std::optional<View>, kHeadFields> texts;
+  const std::vector<const redisReply*> elements = elements_of(fields, kHeadFields);
+  std::transform(elements.begin(), elements.begin() + kHeadFields, texts.begin(),
+                 [](const redisReply* field) { return optional_text(*field); });
   return decode_head(texts);
 }
 
@@ -218,13 +226,60 @@ Reply Server::call_once(View database, View function, const Arguments& arguments
   return ask({KeyNames::tag_of(database), 0, database, true}, add, deadline).reply;
 }
 
-Reply Server::get(View database, View key, Deadline deadline) {
+Server::Got Server::get(View database, View key, Deadline deadline) {
+  const std::size_t tag = KeyNames::tag_of(database);
+  const std::string base = names_.base_of(database);
+  if (std::optional<Got> got = get_plainly(base, tag, key, deadline)) return std::move(*got);
   static const std::string kFunction = function_name("get");
-  const DatabaseKeys keys = names_.of(database);
   const Add add = [&](Request& request, const Connection& connection, std::size_t) {
-    request.command({"FCALL", kFunction, "2", keys.keys[0], keys.keys[1], connection.facts().identity, key});
+    request.command(
+        {"FCALL", kFunction, "2", base + ":head", base + ":entries", connection.facts().identity, key});
   };
-  return ask({keys.tag, 0, database}, add, deadline).reply;
+  const Reply reply = ask({tag, 0, database}, add, deadline).reply;
+  return {head_of(*reply), entry_of(key, *elements_of(*reply, kHeadFields + 1)[kHeadFields])};
+}
+
+std::optional<Server::Got> Server::get_plainly(const std::string& base, std::size_t tag, View key,
+                                               Deadline deadline) {
+  if (!may_transact_.load(std::memory_order_relaxed)) return std::nullopt;
+  static const Arguments kBegin{"MULTI"};
+  static const Arguments kEnd{"EXEC"};
+  static const Arguments kFields{"history", "seq", "time", "floor", "fence", "server"};
+  const Route route = nodes_.route(tag, deadline);
+  const std::string head = base + ":head";
+  Request request;
+  request.command(kBegin);
+  // Erases nothing, as no head has such a field. A server that has become a replica, or lost its own, refuses
+  // commands that write, as it refuses functions, and the transaction with them.
+  request.command({"HDEL", head, "-"});
+  request.command({"HMGET", head}, kFields);
+  request.command({"HGET", base + ":entries", key});
+  request.command(kEnd);
+  std::optional<Pool::Lease> connection;
+  try {
+    connection.emplace(route.pool->take(deadline));
+    const std::vector<Reply> replies = (*connection)->call(request, deadline);
+    for (const Reply& reply : replies) {
+      if (!is_error(*reply)) continue;
+      if (text_of(*reply).find("NOPERM") != View::npos) may_transact_.store(false, std::memory_order_relaxed);
+      return std::nullopt;
+    }
+    const std::vector<const redisReply*> results = elements_of(*replies.back(), 3);
+    if (std::any_of(results.begin(), results.end(), [](const redisReply* one) { return is_error(*one); })) {
+      return std::nullopt;
+    }
+    Got got{head_of(*results[1]), entry_of(key, *results[2])};
+    const std::vector<const redisReply*> fields = elements_of(*results[1]);
+    // As the functions have it.
+    const bool exists = optional_text(*fields[0]) || optional_text(*fields[4]);
+    if (exists && got.head.server != (*connection)->facts().identity) return std::nullopt;
+    return got;
+  } catch (const Error& error) {
+    // The server may have closed connections while they were idle.
+    if (!connection || !(*connection)->is_broken() || error.code() != Code::unavailable) throw;
+    nodes_.doubt();
+    return std::nullopt;
+  }
 }
 
 StoredHead Server::head(View database, Deadline deadline) {
