@@ -1,6 +1,6 @@
-// A process of scripts/bench-queues: sends jobs to a queue that other processes share, takes what is there and
-// completes it, in batches. Says "ready" when its first jobs are done; from then on answers each line of its
-// input with how many it has done and the seconds of a clock, and ends with its input.
+// A process of scripts/bench-queues: sends jobs to a queue that other processes share, takes what is there
+// and completes it, in batches. Says "ready" when its first jobs are done; from then on answers each line of
+// its input with how many it has done and the seconds of a clock, and ends with its input.
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -23,8 +23,8 @@ struct Progress {
   std::atomic<std::int64_t> done = 0;
 };
 
-/// Sends while this process has sent no more than `ahead` jobs more than it has done: what waits stays bounded
-/// though the processes are not equally fast.
+/// Sends while this process has sent no more than `ahead` jobs more than it has done: what waits stays
+/// bounded though the processes are not equally fast.
 void live(holdfast::Queue queue, std::size_t batch, std::int64_t ahead, Progress& progress,
           const std::stop_token& stop) {
   const std::vector<holdfast::NewJob> jobs(batch, {holdfast::Payload::parse(kBody), {}});
@@ -39,12 +39,12 @@ void live(holdfast::Queue queue, std::size_t batch, std::int64_t ahead, Progress
   }
 }
 
-int work(const std::string& url, const std::string& name, std::size_t batch, std::size_t threads) {
+int work(const std::string& url, const std::string& name, std::size_t batch, std::size_t threads,
+         std::int64_t ahead) {
   using Clock = std::chrono::steady_clock;
   const auto store = holdfast::Store::open(url);
   const holdfast::Queue queue(store->database("bench"), name);
   Progress progress;
-  const auto ahead = static_cast<std::int64_t>(2 * batch * threads);
   std::vector<std::jthread> running;
   for (std::size_t i = 0; i < threads; ++i) {
     running.emplace_back([&](const std::stop_token& stop) {
@@ -70,12 +70,12 @@ int work(const std::string& url, const std::string& name, std::size_t batch, std
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::cerr << "queue_worker STORE QUEUE BATCH THREADS\n";
+  if (argc != 6) {
+    std::cerr << "queue_worker STORE QUEUE BATCH THREADS AHEAD\n";
     return 2;
   }
   try {
-    return work(argv[1], argv[2], std::stoul(argv[3]), std::stoul(argv[4]));
+    return work(argv[1], argv[2], std::stoul(argv[3]), std::stoul(argv[4]), std::stol(argv[5]));
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 1;

@@ -1,13 +1,14 @@
 // A process of scripts/bench-queues, as bench/queue_worker.cc is, with a queue of npm:
-//   node queue_worker.mjs pg-boss URL QUEUE BATCH LANES
-//   node queue_worker.mjs bullmq SOCKET QUEUE BATCH CONCURRENCY
-// It has as many batches ahead as ours.
+//   node queue_worker.mjs pg-boss URL QUEUE BATCH LANES AHEAD
+//   node queue_worker.mjs bullmq SOCKET QUEUE BATCH CONCURRENCY AHEAD
+// It sends while it has sent no more than AHEAD jobs more than it has done.
 import { createInterface } from 'node:readline';
 
 const body = { text: 'x'.repeat(89) };
-const [kind, place, name, batchText, atOnceText] = process.argv.slice(2);
+const [kind, place, name, batchText, atOnceText, aheadText] = process.argv.slice(2);
 const batch = Number(batchText);
 const atOnce = Number(atOnceText);
+const ahead = Number(aheadText);
 const progress = { sent: 0, done: 0 };
 let isStopped = false;
 
@@ -27,7 +28,7 @@ async function withPgBoss() {
   const jobs = Array.from({ length: batch }, () => ({ data: body }));
   const lane = async () => {
     while (!isStopped) {
-      if (progress.sent - progress.done < 2 * batch * atOnce) {
+      if (progress.sent - progress.done < ahead) {
         progress.sent += batch;
         await boss.insert(name, jobs);
       }
@@ -51,7 +52,7 @@ async function withBullmq() {
   const jobs = Array.from({ length: batch }, () => ({ name: 'job', data: body }));
   const send = async () => {
     while (!isStopped) {
-      if (progress.sent - progress.done >= 4 * batch) {
+      if (progress.sent - progress.done >= ahead) {
         await new Promise((resolve) => setTimeout(resolve, 1));
         continue;
       }
