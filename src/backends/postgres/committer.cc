@@ -3,7 +3,6 @@
 #include <absl/container/flat_hash_set.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "backends/postgres/check_arrays.h"
 #include "backends/postgres/head_row.h"
@@ -13,17 +12,16 @@
 namespace holdfast::postgres {
 namespace {
 
-constexpr std::int64_t kNoExpiry = std::numeric_limits<std::int64_t>::min();
-/// In the place of a version: there is no check.
-constexpr std::int64_t kUnchecked = -2;
 constexpr int kParameters = 37;
 constexpr int kPutsParameters = 18;
-/// Groups that are sent the long way after a check of one of their database's did not hold.
+/// Groups that are sent the long way after one of their database's had to be.
 constexpr std::uint32_t kDetour = 8;
 /// Names of databases and sessions that are kept.
 constexpr std::size_t kMostPlaces = 10'000;
 
 enum Status : std::int32_t { kDone, kBusy, kRefused, kRecorded, kElsewhere, kUnexpected, kFailed };
+/// What the direct statements and commit_puts give: the history, and behind it the number before.
+constexpr int kDirectHistory = 0;
 enum Column : int {
   kStatus,
   kHistory,
@@ -118,45 +116,6 @@ bool may_commit(const Group& group) {
   });
 }
 
-/// The arrays of a group whose batches put one key each, all different, and check nothing else.
-struct PutArrays {
-  ArrayParameter key = ArrayParameter::byteas(), value = ArrayParameter::byteas();
-  ArrayParameter expires = ArrayParameter::int8s(), version = ArrayParameter::int8s();
-  bool has_expires = false;
-  bool has_checks = false;
-  bool is_update = true;  ///< every batch demands an entry of some version
-
-  static bool are_enough_for(const Group& group) {
-    absl::flat_hash_set<View> keys;
-    for (const Batch& batch : group.batches) {
-      if (batch.writes.size() != 1 || batch.checks.size() > 1) return false;
-      const Write& write = batch.writes[0];
-      if (write.kind != Write::Kind::put || write.version != 0) return false;
-      if (!batch.checks.empty()) {
-        const Check& check = batch.checks[0];
-        if (check.kind == Check::Kind::unchanged || check.key != write.key) return false;
-      }
-      if (group.batches.size() > 1 && !keys.insert(write.key).second) return false;
-    }
-    return true;
-  }
-
-  explicit PutArrays(const Group& group) {
-    for (const Batch& batch : group.batches) {
-      has_expires = has_expires || batch.writes[0].expires_at_ms;
-      has_checks = has_checks || !batch.checks.empty();
-      is_update = is_update && !batch.checks.empty() && wanted_version(batch.checks[0]) > 0;
-    }
-    for (const Batch& batch : group.batches) {
-      const Write& write = batch.writes[0];
-      key.add(View(write.key));
-      value.add(View(write.value));
-      if (has_expires) expires.add(write.expires_at_ms.value_or(kNoExpiry));
-      if (has_checks) version.add(batch.checks.empty() ? kUnchecked : wanted_version(batch.checks[0]));
-    }
-  }
-};
-
 /// Outcomes from how the function and the table keep them: null if all batches were applied, otherwise -1 for
 /// those.
 std::vector<Outcome> outcomes_of(std::size_t batches, const std::vector<std::int32_t>& failed, Seq seq_before,
@@ -184,8 +143,10 @@ Statement call_of(const std::string& function, int parameters, const std::string
 Committer::Committer(Server& server, std::string schema)
     : server_(server),
       schema_(std::move(schema)),
+      lock_{"lock", "SELECT pg_advisory_xact_lock($1::int8)"},
       commit_(call_of("commit_group", kParameters, schema_)),
-      puts_(call_of("commit_puts", kPutsParameters, schema_)) {}
+      puts_(call_of("commit_puts", kPutsParameters, schema_)),
+      direct_(schema_) {}
 
 bool Committer::commit(std::span<Group> groups) {
   bool has_written = false;
@@ -194,7 +155,7 @@ bool Committer::commit(std::span<Group> groups) {
   for (Group& group : groups) {
     group.outcomes.clear();
     group.error.reset();
-    pending.push_back({&group, false});
+    pending.push_back({&group, Way::direct});
     deadline = std::min(deadline, effective_deadline(*server_.environment().clock, group.deadline));
   }
   while (!pending.empty()) {
@@ -243,34 +204,42 @@ void Committer::commit_alone(const Pending& groups, Deadline deadline, bool& has
 Committer::Pending Committer::commit_once(Connection& connection, const Pending& groups, Deadline deadline,
                                           bool& has_written) {
   std::vector<Call> calls;
-  calls.reserve(groups.size());
+  std::vector<Way> ways;
+  std::vector<std::size_t> places;
+  calls.reserve(groups.size() + 1);
   for (const Task& task : groups) {
-    calls.push_back(call_for(task, connection.facts(), calls.empty()));
+    ways.push_back(add_call(task, connection.facts(), calls));
+    places.push_back(calls.size() - 1);
   }
   const std::vector<Rows> answers = connection.run(calls, deadline);
-  if (answers.front().int4(0, kStatus) == kElsewhere) {
-    connection.abandon();
-    return groups;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (ways[i] != Way::direct && answers[places[i]].int4(0, kStatus) == kElsewhere) {
+      connection.abandon();
+      return groups;
+    }
   }
   Pending left;
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    const bool is_puts = calls[i].statement == &puts_;
-    const std::int32_t status = answers[i].int4(0, kStatus);
+    const Rows& answer = answers[places[i]];
     Group& group = *groups[i].group;
+    const std::int32_t status = ways[i] != Way::direct ? answer.int4(0, kStatus)
+                                : answer.size() == 0   ? std::int32_t{kUnexpected}
+                                                       : std::int32_t{kDone};
     if (status == kBusy) {
       left.push_back(groups[i]);
-    } else if (is_puts && status != kDone) {
-      detour(group, status);
-      left.push_back({&group, true});
-    } else if (is_puts) {
-      take_puts(group, answers[i]);
-      has_written = true;
-    } else {
+    } else if (ways[i] == Way::general) {
       try {
-        take_answer(group, answers[i], has_written);
+        take_answer(group, answer, has_written);
       } catch (const Error& error) {
         group.error = error;
       }
+      if (groups[i].way == Way::general) note_detour(group);
+    } else if (status != kDone) {
+      if (ways[i] == Way::puts && status == kUnexpected) forget(group);
+      left.push_back({&group, Way::general});
+    } else {
+      take_puts(group, answer, ways[i] == Way::direct ? kDirectHistory : kHistory);
+      has_written = true;
     }
   }
   return left;
@@ -280,41 +249,60 @@ std::optional<Committer::Place> Committer::place_of(const Group& group) {
   const std::lock_guard lock(mutex_);
   const auto found = places_.find({group.database, group.session});
   if (found == places_.end()) return std::nullopt;
-  if (found->second.detour > 0) {
-    --found->second.detour;
+  Place& place = found->second;
+  if (place.detour > 0) {
+    --place.detour;
     return std::nullopt;
   }
-  return found->second;
+  const Place taken = place;
+  if (place.no_direct > 0) --place.no_direct;
+  return taken;
 }
 
-void Committer::detour(const Group& group, std::int32_t status) {
+void Committer::forget(const Group& group) {
+  const std::lock_guard lock(mutex_);
+  places_.erase({group.database, group.session});
+}
+
+void Committer::note_detour(const Group& group) {
   const std::lock_guard lock(mutex_);
   const auto found = places_.find({group.database, group.session});
   if (found == places_.end()) return;
-  if (status == kFailed) {
-    found->second.detour = kDetour;
-  } else {
-    places_.erase(found);
-  }
+  const bool has_failed = std::any_of(group.outcomes.begin(), group.outcomes.end(),
+                                      [](const Outcome& outcome) { return !outcome.committed(); });
+  (has_failed ? found->second.detour : found->second.no_direct) = kDetour;
 }
 
 void Committer::remember(const Group& group, std::int64_t database, std::int64_t session) {
   const std::lock_guard lock(mutex_);
   if (places_.size() >= kMostPlaces) places_.clear();
   Place& place = places_[{group.database, group.session}];
-  place.database = database;
-  place.session = session;
+  place.ids = {database, session};
 }
 
-Call Committer::call_for(const Task& task, const ServerFacts& facts, bool waits) {
+Committer::Way Committer::add_call(const Task& task, const ServerFacts& facts, std::vector<Call>& calls) {
   const Group& group = *task.group;
-  if (!task.is_general && !group.retry && PutArrays::are_enough_for(group)) {
-    if (const std::optional<Place> place = place_of(group)) return puts_call(group, *place, facts, waits);
+  const bool waits = calls.empty();
+  if (task.way != Way::general && !group.retry && PutArrays::are_enough_for(group)) {
+    if (const std::optional<Place> place = place_of(group)) {
+      // One that does not wait would have to know whether it has the lock. And a text that is not kept is
+      // better a short one.
+      if (waits && place->no_direct == 0 && server_.settings().prepared_statements) {
+        if (std::optional<Call> call = direct_.call_for(group, place->ids, facts)) {
+          calls.push_back({&lock_, Parameters().int8(lock_number("commit", schema_, group.database))});
+          calls.push_back(*std::move(call));
+          return Way::direct;
+        }
+      }
+      calls.push_back(puts_call(group, place->ids, facts, waits));
+      return Way::puts;
+    }
   }
-  return general_call(group, facts, waits);
+  calls.push_back(general_call(group, facts, waits));
+  return Way::general;
 }
 
-Call Committer::puts_call(const Group& group, const Place& place, const ServerFacts& facts,
+Call Committer::puts_call(const Group& group, const PlaceIds& place, const ServerFacts& facts,
                           bool waits) const {
   PutArrays puts(group);
   Call call{&puts_, {}};
@@ -339,10 +327,10 @@ Call Committer::puts_call(const Group& group, const Place& place, const ServerFa
   return call;
 }
 
-void Committer::take_puts(Group& group, const Rows& rows) {
-  const auto before = static_cast<Seq>(rows.int8(0, kSeq));
+void Committer::take_puts(Group& group, const Rows& rows, int column) {
+  const auto before = static_cast<Seq>(rows.int8(0, column + 1));
   group.outcomes = outcomes_of(group.batches.size(), {}, before, false);
-  group.at = {static_cast<std::uint64_t>(rows.int8(0, kHistory)), before + group.batches.size()};
+  group.at = {static_cast<std::uint64_t>(rows.int8(0, column)), before + group.batches.size()};
 }
 
 Call Committer::general_call(const Group& group, const ServerFacts& facts, bool waits) const {

@@ -1,6 +1,7 @@
-// Commits: each group is one call of one of the schema's functions; the groups of a call go down together, in
-// one round trip and one transaction. commit_puts does what most groups are, commit_group everything, and
-// what the first has left alone in another round.
+// Commits: the groups of a call go down together, in one round trip and one transaction. Each is one call of
+// one of the schema's functions: commit_puts does what most groups are, commit_group everything. The first
+// one, whose lock is waited for, needs no function if it is mere puts (puts.h). What these have left alone
+// commit_group does in another round.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/postgres/puts.h"
 #include "backends/postgres/server.h"
 
 namespace holdfast::postgres {
@@ -22,38 +24,42 @@ class Committer {
   bool commit(std::span<Group> groups);
 
  private:
+  enum class Way : std::uint8_t { direct, puts, general };
   struct Task {
     Group* group;
-    bool is_general;  ///< for commit_group
+    Way way;  ///< the first to try; general: another was tried
   };
   using Pending = std::vector<Task>;
-  /// The ids of a database and of a session in it.
   struct Place {
-    std::int64_t database = 0;
-    std::int64_t session = 0;
-    std::uint32_t detour = 0;  ///< groups that shall not be tried as mere puts
+    PlaceIds ids;
+    std::uint32_t detour = 0;     ///< groups that shall not be tried as mere puts
+    std::uint32_t no_direct = 0;  ///< groups that shall not be tried without a function
   };
 
   /// One round trip; returns what is left to do: the groups whose database is locked by somebody else, those
   /// that are not as simple as they looked, or all of them if the connection leads to another server now.
   Pending commit_once(Connection& connection, const Pending& groups, Deadline deadline, bool& has_written);
   void commit_alone(const Pending& groups, Deadline deadline, bool& has_written);
-  Call call_for(const Task& task, const ServerFacts& facts, bool waits);
+  /// Adds what does the group, its answer being that of the last call.
+  Way add_call(const Task& task, const ServerFacts& facts, std::vector<Call>& calls);
   Call general_call(const Group& group, const ServerFacts& facts, bool waits) const;
-  Call puts_call(const Group& group, const Place& place, const ServerFacts& facts, bool waits) const;
+  Call puts_call(const Group& group, const PlaceIds& place, const ServerFacts& facts, bool waits) const;
   /// Takes over what commit_group has answered.
   void take_answer(Group& group, const Rows& rows, bool& has_written);
-  /// Takes over what commit_puts has done.
-  static void take_puts(Group& group, const Rows& rows);
+  /// Takes over what was done to mere puts: the history is in `column`, the number before in the next.
+  static void take_puts(Group& group, const Rows& rows, int column);
   /// Nothing if it is not known, or not to be used for this group.
   std::optional<Place> place_of(const Group& group);
   void remember(const Group& group, std::int64_t database, std::int64_t session);
-  /// commit_puts has left the group alone.
-  void detour(const Group& group, std::int32_t status);
+  /// The ids need not be right.
+  void forget(const Group& group);
+  /// The group had to be done by commit_group after it was tried otherwise.
+  void note_detour(const Group& group);
 
   Server& server_;
   const std::string schema_;
-  const Statement commit_, puts_;
+  const Statement lock_, commit_, puts_;
+  const DirectPuts direct_;
   std::mutex mutex_;
   absl::flat_hash_map<std::pair<Bytes, SessionId>, Place> places_;
 };

@@ -243,6 +243,56 @@ TEST_F(PostgresCheckedPuts, may_be_beside_puts_without_checks) {
   EXPECT_EQ(answer.gets[1]->expires_at_ms, 9'000'000'000'000);
 }
 
+TEST_F(PostgresCheckedPuts, that_all_demand_a_version_are_written_with_their_expiry) {
+  Group group = client_.group({{{Check::has_version("a", 1)}, {Write::put("a", "new")}},
+                               {{Check::has_version("b", 2)}, {Write::put("b", "new", 9'000'000'000'000)}}});
+  backend_->commit({&group, 1});
+  ASSERT_FALSE(group.error) << group.error->what();
+  const ReadAnswer answer = client_.read({"a", "b"});
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(group.outcomes[i].seq, 4 + i);
+    EXPECT_EQ(answer.gets[i]->version, 4 + i);
+    EXPECT_EQ(answer.gets[i]->value, "new");
+  }
+  EXPECT_FALSE(answer.gets[0]->expires_at_ms);
+  EXPECT_EQ(answer.gets[1]->expires_at_ms, 9'000'000'000'000);
+  EXPECT_EQ(backend_->changes("db", {.since = {group.at.history, 3}}).items.size(), 2u);
+}
+
+TEST_F(PostgresCheckedPuts, that_all_demand_a_version_are_judged_one_by_one) {
+  for (const Check& wrong :
+       {Check::has_version("b", 1), Check::has_version("dead", 3), Check::has_version("none", 7)}) {
+    // A check that has failed leaves the backend careful for a while.
+    for (int i = 0; i < 20; ++i) client_.put("a", "old");
+    const Seq version = client_.position().seq;
+    const Group group = commit({batch(wrong), batch(Check::has_version("a", version))});
+    ASSERT_FALSE(group.error) << group.error->what();
+    EXPECT_EQ(group.outcomes[0].failed_check, 0u);
+    EXPECT_EQ(group.outcomes[1].seq, version + 1);
+    EXPECT_EQ(client_.position().seq, version + 1);
+  }
+  EXPECT_EQ(client_.value("b"), "old");
+  EXPECT_EQ(client_.value("none"), "(none)");
+  EXPECT_EQ(client_.value("dead"), "(none)");
+}
+
+TEST_F(PostgresCheckedPuts, of_a_clock_that_is_behind_see_what_has_expired_by_the_head) {
+  const UnixMs now_ms = environment().clock->now_ms();
+  const Seq version = client_.put("soon", "old", now_ms + 10'000).outcomes[0].seq;
+  Group ahead = client_.group({{{}, {Write::put("c", "c")}}});
+  ahead.now_ms = now_ms + 20'000;
+  backend_->commit({&ahead, 1});
+  ASSERT_FALSE(ahead.error) << ahead.error->what();
+  for (const std::size_t batches : {1u, 2u}) {
+    std::vector<Batch> all = {batch(Check::has_version("soon", version))};
+    if (batches == 2) all.push_back(batch(Check::has_version("a", 1)));
+    const Group group = commit(all);
+    ASSERT_FALSE(group.error) << group.error->what();
+    EXPECT_EQ(group.outcomes[0].failed_check, 0u) << batches;
+    for (int i = 0; i < 20; ++i) client_.put("c", "c");
+  }
+}
+
 /// A client that has committed before, so that its backend knows where.
 class PostgresPuts : public testing::Test {
  protected:
@@ -292,6 +342,27 @@ TEST_F(PostgresPuts, are_refused_by_a_database_that_was_frozen) {
   ASSERT_TRUE(group.error);
   EXPECT_EQ(group.error->code(), Code::unavailable);
   EXPECT_EQ(client_.value("k"), "v");
+}
+
+TEST_F(PostgresPuts, are_refused_from_a_clock_that_is_too_far_behind) {
+  Group group = client_.group({{{}, {Write::put("k", "new")}}});
+  group.now_ms -= group.clock_skew_limit_ms + 60'000;
+  backend_->commit({&group, 1});
+  ASSERT_TRUE(group.error);
+  EXPECT_EQ(group.error->code(), Code::clock_skew);
+  EXPECT_EQ(client_.value("k"), "v");
+}
+
+TEST_F(PostgresPuts, of_many_keys_have_their_own_expiry) {
+  Group group =
+      client_.group({{{}, {Write::put("k", "new", 9'000'000'000'000)}}, {{}, {Write::put("l", "new")}}});
+  backend_->commit({&group, 1});
+  ASSERT_FALSE(group.error) << group.error->what();
+  const ReadAnswer answer = client_.read({"k", "l"});
+  EXPECT_EQ(answer.gets[0]->expires_at_ms, 9'000'000'000'000);
+  EXPECT_EQ(answer.gets[0]->version, 2u);
+  EXPECT_FALSE(answer.gets[1]->expires_at_ms);
+  EXPECT_EQ(answer.gets[1]->version, 3u);
 }
 
 TEST_F(PostgresPuts, that_arrive_after_the_session_has_gone_on_do_nothing) {

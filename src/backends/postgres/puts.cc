@@ -1,0 +1,164 @@
+#include "backends/postgres/puts.h"
+
+#include <absl/container/flat_hash_set.h>
+
+#include <limits>
+
+#include "backends/postgres/check_arrays.h"
+#include "backends/postgres/schema.h"
+#include "holdfast/limits.h"
+
+namespace holdfast::postgres {
+namespace {
+
+/// In the place of a version: there is no check.
+constexpr std::int64_t kUnchecked = -2;
+
+// Every expression costs when the statement starts, every further query more so: hence one text for each kind
+// of group, and bounds that are calculated here. The parts of a function are set up anew in each transaction,
+// which took a quarter of a small group's time. One who reads `f` counts before it is decided who writes: a
+// group is written as a whole or not at all, since nobody else writes while the lock is held.
+constexpr const char* kHead = R"sql(
+WITH h AS MATERIALIZED (
+  SELECT d.history, g.last_seq AS seq, g.ordinal, g.log_rows, greatest($8::int8, g.time) AS t
+  FROM {s}.database d,
+       (SELECT c.last_seq, c.ordinal, c.time, c.log_rows, c.session, c.number FROM {s}.commits c
+        WHERE c.db = $1::int8 ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g
+  WHERE d.id = $1::int8 AND d.name = $2::text AND d.lineage = $3::text AND d.fence = 0
+    AND $4::int8 IN (0, d.history) AND g.session = $5::int8 AND g.number < $6::int8
+    AND g.time > $9::int8 AND g.time <= $10::int8
+    AND pg_postmaster_start_time() = $11::timestamptz
+    AND current_setting('transaction_isolation') = 'read committed'
+    AND current_setting('synchronous_commit') <> 'off'
+    AND current_setting('search_path') = 'pg_catalog, pg_temp'),
+)sql";
+
+constexpr const char* kPutOne = R"sql(
+w AS (
+  INSERT INTO {s}.entry AS e (db, key, version, expires, value)
+  SELECT $1::int8, $12::bytea, h.seq + 1, $14::int8, $13::bytea FROM h
+  ON CONFLICT (db, key) DO UPDATE
+  SET version = excluded.version, expires = excluded.expires, value = excluded.value)
+)sql";
+constexpr const char* kUpdateOne = R"sql(
+w AS (
+  UPDATE {s}.entry e SET version = h.seq + 1, expires = $14::int8, value = $13::bytea FROM h
+  WHERE e.db = $1::int8 AND e.key = $12::bytea AND e.version = $15::int8 AND (e.expires IS NULL OR e.expires > h.t)
+  RETURNING 1)
+)sql";
+constexpr const char* kPutMany = R"sql(
+w AS (
+  INSERT INTO {s}.entry AS e (db, key, version, expires, value)
+  SELECT $1::int8, x.key, h.seq + x.n, nullif(($14::int8[])[x.n], -9223372036854775808), x.value
+  FROM h, unnest($12::bytea[], $13::bytea[]) WITH ORDINALITY AS x(key, value, n)
+  ON CONFLICT (db, key) DO UPDATE
+  SET version = excluded.version, expires = excluded.expires, value = excluded.value)
+)sql";
+constexpr const char* kUpdateMany = R"sql(
+f AS MATERIALIZED (
+  SELECT h.seq + x.n AS version, nullif(($14::int8[])[x.n], -9223372036854775808) AS expires, x.value, l.place
+  FROM h, unnest($12::bytea[], $13::bytea[], $16::int8[]) WITH ORDINALITY AS x(key, value, version, n)
+  CROSS JOIN LATERAL (SELECT o.ctid AS place FROM {s}.entry o
+                      WHERE o.db = $1::int8 AND o.key = x.key AND o.version = x.version
+                        AND (o.expires IS NULL OR o.expires > h.t) LIMIT 1) l),
+w AS (
+  UPDATE {s}.entry e SET version = f.version, expires = f.expires, value = f.value FROM f
+  WHERE e.ctid = f.place AND (SELECT count(*) FROM f) = $15::int4)
+)sql";
+
+constexpr const char* kTail = R"sql(
+INSERT INTO {s}.commits(db, last_seq, ordinal, applied, time, session, number, hash, history, keys, log_rows)
+SELECT $1::int8, h.seq + {count}, h.ordinal + 1, {count}, h.t, $5::int8, $6::int8, $7::int8, h.history, {keys},
+       h.log_rows + {count} FROM {from}
+RETURNING history, last_seq - {count} AS seq
+)sql";
+
+std::string text_of(const char* writes, bool is_many, const std::string& from) {
+  std::string tail = replaced(kTail, "{count}", is_many ? "$15::int4" : "1");
+  tail = replaced(std::move(tail), "{keys}", is_many ? "$12::bytea[]" : "ARRAY[$12::bytea]");
+  return std::string(kHead) + writes + replaced(std::move(tail), "{from}", from);
+}
+
+/// The last moment of a head that `group` may follow.
+UnixMs latest_head(const Group& group) {
+  constexpr UnixMs kNever = std::numeric_limits<UnixMs>::max();
+  const std::int64_t limit_ms = group.clock_skew_limit_ms;
+  if (limit_ms <= 0 || (group.now_ms > 0 && limit_ms > kNever - group.now_ms)) return kNever;
+  return group.now_ms + limit_ms;
+}
+
+}  // namespace
+
+bool PutArrays::are_enough_for(const Group& group) {
+  absl::flat_hash_set<View> keys;
+  if (group.batches.size() > 1) keys.reserve(group.batches.size());
+  for (const Batch& batch : group.batches) {
+    if (batch.writes.size() != 1 || batch.checks.size() > 1) return false;
+    const Write& write = batch.writes[0];
+    if (write.kind != Write::Kind::put || write.version != 0) return false;
+    if (!batch.checks.empty()) {
+      const Check& check = batch.checks[0];
+      if (check.kind == Check::Kind::unchanged || check.key != write.key) return false;
+    }
+    if (group.batches.size() > 1 && !keys.insert(write.key).second) return false;
+  }
+  return true;
+}
+
+PutArrays::PutArrays(const Group& group) {
+  std::size_t key_bytes = 0, value_bytes = 0;
+  for (const Batch& batch : group.batches) {
+    const Write& write = batch.writes[0];
+    has_expires = has_expires || write.expires_at_ms;
+    has_checks = has_checks || !batch.checks.empty();
+    is_update = is_update && !batch.checks.empty() && wanted_version(batch.checks[0]) > 0;
+    key_bytes += write.key.size();
+    value_bytes += write.value.size();
+  }
+  key.reserve(group.batches.size(), key_bytes);
+  value.reserve(group.batches.size(), value_bytes);
+  for (const Batch& batch : group.batches) {
+    const Write& write = batch.writes[0];
+    key.add(View(write.key));
+    value.add(View(write.value));
+    if (has_expires) expires.add(write.expires_at_ms.value_or(kNoExpiry));
+    if (has_checks) version.add(batch.checks.empty() ? kUnchecked : wanted_version(batch.checks[0]));
+  }
+}
+
+DirectPuts::DirectPuts(const std::string& schema)
+    : put_one_{schema + ".put_one", in_schema(text_of(kPutOne, false, "h"), schema)},
+      update_one_{schema + ".update_one", in_schema(text_of(kUpdateOne, false, "h, w"), schema)},
+      put_many_{schema + ".put_many", in_schema(text_of(kPutMany, true, "h"), schema)},
+      update_many_{
+          schema + ".update_many",
+          in_schema(text_of(kUpdateMany, true, "h WHERE (SELECT count(*) FROM f) = $15::int4"), schema)} {}
+
+std::optional<Call> DirectPuts::call_for(const Group& group, const PlaceIds& place,
+                                         const ServerFacts& facts) const {
+  const bool is_one = group.batches.size() == 1;
+  PutArrays puts(group);
+  if (puts.has_checks && !puts.is_update) return std::nullopt;
+  const Statement& statement =
+      puts.has_checks ? (is_one ? update_one_ : update_many_) : (is_one ? put_one_ : put_many_);
+  Call call{&statement, {}};
+  Parameters& out = call.parameters;
+  out.int8(place.database).bytes(group.database).bytes(facts.lineage).int8(group.history);
+  out.int8(place.session).int8(group.number).int8(group.content_hash).int8(group.now_ms);
+  // A session that was used within the hour is there.
+  out.int8(group.now_ms - limits::kSessionUntouchableMs).int8(latest_head(group)).int8(facts.started_us);
+  if (is_one) {
+    const Write& write = group.batches[0].writes[0];
+    out.bytes(write.key).bytes(write.value);
+    write.expires_at_ms ? out.int8(*write.expires_at_ms) : out.null();
+    if (puts.has_checks) out.int8(wanted_version(group.batches[0].checks[0]));
+    return call;
+  }
+  out.array(std::move(puts.key)).array(std::move(puts.value));
+  puts.has_expires ? out.array(std::move(puts.expires)) : out.null();
+  out.int4(static_cast<std::int32_t>(group.batches.size()));
+  if (puts.has_checks) out.array(std::move(puts.version));
+  return call;
+}
+
+}  // namespace holdfast::postgres

@@ -1,0 +1,52 @@
+// Groups of mere puts, which most commits are: the arrays of one, and the statements that do them without a
+// function.
+#pragma once
+
+#include <array>
+#include <limits>
+#include <optional>
+
+#include "backends/postgres/connection.h"
+#include "holdfast/backend.h"
+
+namespace holdfast::postgres {
+
+/// No expiry, in an array.
+inline constexpr std::int64_t kNoExpiry = std::numeric_limits<std::int64_t>::min();
+
+/// The arrays of a group whose batches put one key each, all different, and check nothing else.
+struct PutArrays {
+  ArrayParameter key = ArrayParameter::byteas(), value = ArrayParameter::byteas();
+  ArrayParameter expires = ArrayParameter::int8s(), version = ArrayParameter::int8s();
+  bool has_expires = false;
+  bool has_checks = false;
+  bool is_update = true;  ///< every batch demands an entry of some version
+
+  static bool are_enough_for(const Group& group);
+  explicit PutArrays(const Group& group);
+};
+
+/// The ids of a database and of a session in it.
+struct PlaceIds {
+  std::int64_t database = 0;
+  std::int64_t session = 0;
+};
+
+/// The statements for groups that PutArrays are enough for, in which either every batch demands some version
+/// of its entry or none checks anything. Each has to follow a statement that has taken the lock of the
+/// database, in the same transaction: it reads what the holders before have committed. It gives one row, the
+/// history and the sequence number before the group; or none, without any effect, if anything is not as
+/// expected: a fence, another past or server, a session that was not the last one to commit, a number that is
+/// not the next, settings that are not those of the connection, a check that does not hold.
+class DirectPuts {
+ public:
+  explicit DirectPuts(const std::string& schema);
+
+  /// Nothing if there is no statement for such a group.
+  std::optional<Call> call_for(const Group& group, const PlaceIds& place, const ServerFacts& facts) const;
+
+ private:
+  const Statement put_one_, update_one_, put_many_, update_many_;
+};
+
+}  // namespace holdfast::postgres
