@@ -35,6 +35,7 @@ struct StreamOperations<FuzzStream> {
   }
   static void cancel(FuzzStream& stream) { stream.close(); }
   static void close(FuzzStream& stream) { stream.close(); }
+  static bool has_gone(FuzzStream&) { return false; }
 };
 
 namespace {

@@ -158,10 +158,24 @@ std::string text_of(const Delivery& job) {
   return with_payload(json, job.body);
 }
 
-Response deliveries(const std::vector<Delivery>& jobs) {
+/// Of jobs that `queue` has leased: those are given back if the client has gone.
+Response deliveries(const Queue& queue, std::span<const Delivery> jobs) {
   std::vector<std::string> items;
   for (const Delivery& job : jobs) items.push_back(text_of(job));
-  return listing_response(items, {});
+  Response response = listing_response(items, {});
+  if (jobs.empty()) return response;
+  const std::vector<JobLease> leases(jobs.begin(), jobs.end());
+  response.if_gone = [own = queue, leases]() mutable {
+    for (const JobLease& lease : leases) {
+      try {
+        own.release(lease);
+      } catch (const std::exception&) {
+        // It ends by itself.
+      }
+    }
+    return deliveries(own, {});
+  };
+  return response;
 }
 
 /// Waits until there are jobs, at most until `deadline`.
@@ -185,18 +199,19 @@ Response receive(Call& call) {
   }
   Queue queue = queue_of(call);
   std::vector<Delivery> jobs = queue.receive(limit, lease);
-  if (!jobs.empty() || wait_ms == 0) return deliveries(jobs);
+  if (!jobs.empty() || wait_ms == 0) return deliveries(queue, jobs);
 
   const Deadline deadline = call.state.environment.clock->steady_now() + milliseconds(wait_ms);
   Response response;
   response.later = [&call, queue, limit, lease, deadline](const Respond& respond) {
     const auto wait = [&call, queue, limit, lease, deadline, respond](const std::stop_token& stop) mutable {
-      auto made = std::make_shared<Response>(response_of(
-          call.request->id, [&] { return deliveries(wait_for_jobs(queue, limit, lease, deadline, stop)); }));
+      auto made = std::make_shared<Response>(response_of(call.request->id, [&] {
+        return deliveries(queue, wait_for_jobs(queue, limit, lease, deadline, stop));
+      }));
       respond([made] { return std::move(*made); });
     };
     // Where too many wait already nobody waits any longer: the client asks again.
-    if (!call.state.long_polls.run(wait)) respond([] { return deliveries({}); });
+    if (!call.state.long_polls.run(wait)) respond([queue] { return deliveries(queue, {}); });
   };
   return response;
 }

@@ -238,12 +238,29 @@ TEST(QueueRoutes, ManyWaitAtOnceAndEachJobIsGivenOnce) {
   EXPECT_EQ(std::set<int>(seen.begin(), seen.end()).size(), 200u);
 }
 
+/// Returns when one request waits for jobs.
+void until_one_waits(TestServer& server) {
+  while (server.get("/metrics").body.find("holdfast_http_waiting 1") == std::string::npos) {
+  }
+}
+
+TEST(QueueRoutes, AJobIsGivenBackWhoseReceiverHasGone) {
+  TestServer server;
+  auto gone = std::make_unique<HttpConnection>(server.port());
+  gone->send(request_text("POST", kQueue + "/receive", R"({"wait_ms": 60000})", kJson));
+  until_one_waits(server);
+  gone.reset();
+  server.post(kQueue + "/jobs", {{"value", 1}});
+  const json jobs = receive(server, {{"wait_ms", 60'000}});
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0]["attempt"], 1);
+}
+
 TEST(QueueRoutes, ThoseThatWaitAreAnsweredWhenTheServerEnds) {
   auto server = std::make_unique<TestServer>();
   HttpConnection waiting(server->port());
   waiting.send(request_text("POST", kQueue + "/receive", R"({"wait_ms": 60000})", kJson));
-  while (server->get("/metrics").body.find("holdfast_http_waiting 1") == std::string::npos) {
-  }
+  until_one_waits(*server);
   EXPECT_TRUE(server->server().drain(std::chrono::seconds(10)));
   EXPECT_EQ(waiting.receive().json()["items"].size(), 0u);
 }

@@ -35,6 +35,7 @@ namespace beast_http = boost::beast::http;
 ///     static void shutdown(Stream&, F done);    tells the peer that there will be no more
 ///     static void cancel(Stream&);              pending operations end soon, with an error
 ///     static void close(Stream&);
+///     static bool has_gone(Stream&);            whether the peer has said that it sends no more
 template <class Stream>
 struct StreamOperations;
 
@@ -471,6 +472,9 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
     if (response.later) return begin_later(response.later);
     // Nobody waits for a closed connection, and the workers may be gone already.
     if (response.work && state_ != State::closed) return run_on_worker(std::move(response.work));
+    if (response.if_gone && state_ != State::closed && Operations::has_gone(stream_)) {
+      return run_on_worker(std::move(response.if_gone));
+    }
     pipe_.reset();
     request_.body_reader = nullptr;
     request_.body = Bytes();

@@ -24,6 +24,7 @@ struct StreamOperations<PlainSocket> {
     boost::system::error_code ignored;
     socket.close(ignored);
   }
+  static bool has_gone(PlainSocket& socket) { return peer_has_gone(socket.native_handle()); }
 };
 
 void start_plain_connection(Loop& loop, PlainSocket socket, std::string peer) {

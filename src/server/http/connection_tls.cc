@@ -28,6 +28,7 @@ struct StreamOperations<TlsSocket> {
     boost::system::error_code ignored;
     socket.lowest_layer().close(ignored);
   }
+  static bool has_gone(TlsSocket& socket) { return peer_has_gone(socket.lowest_layer().native_handle()); }
 };
 
 void start_tls_connection(Loop& loop, asio::ip::tcp::socket socket, std::string peer,

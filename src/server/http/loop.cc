@@ -1,5 +1,7 @@
 #include "server/http/loop.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -114,6 +116,11 @@ bool Loop::evict_idle() {
   if (longest == nullptr) return false;
   longest->abort();
   return true;
+}
+
+bool peer_has_gone(int socket) {
+  pollfd polled{socket, POLLRDHUP, 0};
+  return ::poll(&polled, 1, 0) > 0;
 }
 
 }  // namespace holdfast::server

@@ -94,4 +94,7 @@ void start_plain_connection(Loop& loop, boost::asio::ip::tcp::socket socket, std
 void start_tls_connection(Loop& loop, boost::asio::ip::tcp::socket socket, std::string peer,
                           boost::asio::ssl::context& tls);
 
+/// Whether the other end of a TCP socket has closed it, or the side of it that it sends by.
+bool peer_has_gone(int socket);
+
 }  // namespace holdfast::server

@@ -92,6 +92,9 @@ struct Response {
   /// In place of all else: called on a worker, and gives the response. Not called if the connection has
   /// ended. Must not throw.
   std::function<Response()> work;
+  /// Called on a worker if the client has gone before any of the response was sent: gives back what the
+  /// response hands over, and the one that is sent in its place. Must not throw.
+  std::function<Response()> if_gone;
   /// Ends the connection after this response.
   bool close = false;
 
