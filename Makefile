@@ -44,7 +44,7 @@ data-set: build ## Import, query, dump, load and copy 109 MB of real documents, 
 	@scripts/setup data
 	@scripts/data-set
 
-bench: ## Measure against LevelDB, LMDB, plain SQLite and Redis; writes build/bench
+bench: ## Measure against LevelDB, LMDB, SQLite, Redis, pg-boss and BullMQ; writes build/bench
 	@scripts/setup bench
 	@cmake --preset release -DHOLDFAST_BENCH=ON >/dev/null
 	@cmake --build build/release
