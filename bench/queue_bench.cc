@@ -1,11 +1,19 @@
 // Job queues: whole life cycles of jobs, send to completion, and what waits or is leased beside them.
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "harness.h"
 #include "holdfast/queue.h"
 #include "holdfast/store.h"
+#include "holdfast/worker.h"
 
 namespace holdfast::bench {
 namespace {
@@ -75,6 +83,37 @@ class LifeCycle {
   std::unique_ptr<Side> side_;
 };
 
+/// Microseconds from a send to the begin of its handler, by an idle worker of the same process; the median.
+double latency_us() {
+  using Steady = std::chrono::steady_clock;
+  const BenchFolder folder("queue");
+  const auto store = Store::open("file://" + folder.path() + "/store");
+  Queue queue(store->database("bench"), "jobs");
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::optional<Steady::time_point> begun;
+  const Worker worker(queue, {{"", [&](Work&) {
+                                 const std::scoped_lock lock(mutex);
+                                 begun = Steady::now();
+                                 changed.notify_one();
+                               }}});
+  std::vector<double> latencies;
+  for (const auto end = Steady::now() + std::chrono::seconds(1); Steady::now() < end;) {
+    const auto sent = Steady::now();
+    queue.send(document());
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return begun.has_value(); });
+    latencies.push_back(std::chrono::duration<double, std::micro>(*std::exchange(begun, {}) - sent).count());
+    lock.unlock();
+    // The next one finds the worker idle.
+    while (worker.metrics().completed < latencies.size())
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  const auto middle = latencies.begin() + static_cast<std::ptrdiff_t>(latencies.size() / 2);
+  std::ranges::nth_element(latencies, middle);
+  return *middle;
+}
+
 Contender receiver(const std::string& name, std::size_t waiting, std::size_t leased) {
   const auto side = std::make_shared<Side>("file", "?durable=false", waiting, leased);
   return {name, [side](std::chrono::milliseconds duration) {
@@ -107,6 +146,8 @@ void add_queue_cases(Suite& suite) {
                          }});
   add_life_cycle(suite, "batches of 250, 2 threads", "file", 2, true, 100'000, 200'000);
   add_life_cycle(suite, "one by one, 64 threads", "file", 64, false, 40'000, 80'000);
+  suite.quantities.push_back(
+      {"queue: from send to start on file:, an idle worker", "us", latency_us, 500, std::nullopt});
   add_life_cycle(suite, "batches of 250", "sqlite", 1, true, 8'000, 15'000);
 }
 
