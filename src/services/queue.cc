@@ -19,6 +19,7 @@
 //     turn                      what the last claim that went by a limit has left: {"credit":n,"at_ms":n}
 //     place                     of the newest job that a caller's transaction has sent, and "/<hash>" of each
 //                               ordering key that it has sent a job of; read by that transaction alone
+//     claimer/<random number>   empty: a process that has lost a claim to another one; expires
 // A send is a stamped put without a check. A claim moves the entry of a job from ready/ to leased/ under
 // the condition that it has not changed, and a completion removes it there under the same condition, so each
 // way through this table conflicts with those that want the same job, and with nothing else.

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 
+#include "contract/hex.h"
 #include "holdfast/error.h"
 #include "holdfast/limits.h"
 #include "services/payload_codec.h"
@@ -21,9 +23,11 @@ constexpr std::size_t kClaimJobs = limits::kQueueBatch;
 constexpr std::size_t kDueJobs = 100;
 /// Ready jobs that are looked at where several processes claim.
 constexpr std::size_t kLookedAt = 1'000;
-constexpr std::uint64_t kMaxClasses = 64;
-/// Claims without a loss after which half as many claimers are expected.
-constexpr std::uint32_t kWinsToRelax = 32;
+/// How long a process counts among those that share a queue; said again when half of it is over.
+constexpr std::int64_t kPresenceMs = 10'000;
+constexpr std::size_t kMostPresent = 64;
+/// Claims before which the same job was in front, and left to somebody else.
+constexpr std::uint32_t kMostPatience = 4;
 constexpr int kAttempts = 12;
 /// Tenants that one claim takes jobs of.
 constexpr std::size_t kTenantsAtOnce = 50;
@@ -42,7 +46,7 @@ void validate_demand(std::size_t limit, const std::optional<milliseconds>& lease
 }  // namespace
 
 QueueClaims::QueueClaims(Database database, const QueueKeys& keys, std::shared_ptr<Random> random)
-    : database_(std::move(database)), keys_(keys), random_(std::move(random)) {}
+    : database_(std::move(database)), keys_(keys), own_presence_(keys.claimers() + hex16(random->next())) {}
 
 std::vector<Delivery> QueueClaims::receive(std::size_t limit, std::optional<milliseconds> lease) {
   validate_demand(limit, lease);
@@ -94,12 +98,10 @@ void QueueClaims::serve(std::span<Demand* const> demands) {
   };
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     try {
-      const bool again = claim(demands);
-      learn(false);
-      if (!again) return;
+      if (!claim(demands)) return;
     } catch (const Lost&) {
-      learn(true);
       drop_uncommitted();
+      join();
     } catch (...) {
       drop_uncommitted();
       throw;
@@ -136,6 +138,7 @@ bool QueueClaims::claim_within(Transaction& transaction, std::span<Demand* const
   const QueueSettings settings = found[0] ? parse_settings(found[0]->value) : QueueSettings();
   const UnixMs now_ms = transaction.now();
   QueueMoves moves(transaction, keys_);
+  if (is_shared_) look_around(transaction);
 
   // Where there are limits, claims are made one after the other: each is conditional on the turn.
   const bool is_limited = settings.rate > 0 || settings.max_leased > 0;
@@ -279,7 +282,7 @@ std::vector<JobCandidate> QueueClaims::due_jobs(Transaction& transaction) const 
 }
 
 std::size_t QueueClaims::looked_at(std::size_t wanted) const {
-  return std::max(wanted, std::min<std::size_t>(wanted * classes_, kLookedAt));
+  return std::max(wanted, std::min<std::size_t>(wanted * claimers_, kLookedAt));
 }
 
 void QueueClaims::add_ready_jobs(Transaction& transaction, TenantTurns& turns, std::size_t wanted,
@@ -328,9 +331,8 @@ void QueueClaims::add_ready_jobs(Transaction& transaction, TenantTurns& turns, s
   if (saw_end || turn_.tenant.empty()) {
     const std::size_t share = std::max<std::size_t>(wanted / tenants_ + 1, turns.largest_weight());
     const std::size_t limit = seen == 0 ? wanted : share;
-    Page page = transaction.scan(keys_.without_tenant(), {.limit = looked_at(limit), .snapshot = true});
-    const bool is_cut = page.more;
-    std::vector<JobCandidate> jobs = candidates_of(std::move(page));
+    bool is_cut = false;
+    std::vector<JobCandidate> jobs = jobs_without_tenant(transaction, limit, is_cut);
     std::ranges::move(due, std::back_inserter(jobs));
     due.clear();
     turns.add({}, in_order(std::move(jobs)), is_cut);
@@ -339,24 +341,80 @@ void QueueClaims::add_ready_jobs(Transaction& transaction, TenantTurns& turns, s
   tenants_ = seen + 1;
 }
 
-/// With n classes a claimer prefers an n-th of the jobs. Claimers begin with one class and learn from their
-/// losses how many there have to be; who has drawn the same class draws again.
-bool QueueClaims::is_own(View id) const {
-  if (classes_ == 1) return true;
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return ((hash ^ (hash >> 29)) & (classes_ - 1)) == (own_class_ & (classes_ - 1));
+// ---- Several processes
+//
+// A process that has lost a claim says that it is there, by an entry that expires. Those who have said so
+// know how many they are and which of them each is, and take jobs of their own share, which nobody else
+// wants. If they do not agree for a while they lose claims, and no more than that.
+
+void QueueClaims::join() {
+  is_shared_ = true;
+  database_.transact(
+      [&](Transaction& transaction) { transaction.put(own_presence_, {}, transaction.now() + kPresenceMs); });
 }
 
-void QueueClaims::learn(bool was_lost) {
-  if (was_lost) {
-    wins_ = 0;
-    classes_ = std::min(2 * classes_, kMaxClasses);
-    own_class_ = random_->next();
-  } else if (classes_ > 1 && ++wins_ >= kWinsToRelax) {
-    wins_ = 0;
-    classes_ /= 2;
+void QueueClaims::look_around(Transaction& transaction) {
+  const Page present =
+      transaction.scan(Range::prefix(keys_.claimers()), {.limit = kMostPresent, .snapshot = true});
+  claimers_ = std::max<std::size_t>(present.entries.size(), 1);
+  is_shared_ = !present.entries.empty();
+  own_share_ = 0;
+  const UnixMs soon_ms = transaction.now() + kPresenceMs / 2;
+  for (const Entry& entry : present.entries) {
+    if (entry.key < own_presence_) ++own_share_;
+    // Whoever is alone lets it expire.
+    if (entry.key == own_presence_ && claimers_ > 1 && entry.expires_at_ms.value_or(0) < soon_ms) {
+      transaction.put(own_presence_, {}, transaction.now() + kPresenceMs);
+    }
   }
+  own_share_ %= claimers_;
+}
+
+bool QueueClaims::is_own(View id) const {
+  if (claimers_ == 1) return true;
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return (hash ^ (hash >> 29)) % claimers_ == own_share_;
+}
+
+std::vector<JobCandidate> QueueClaims::jobs_without_tenant(Transaction& transaction, std::size_t limit,
+                                                           bool& is_cut) {
+  const bool is_alone = claimers_ == 1;
+  Page page = transaction.scan(keys_.without_tenant(),
+                               {.limit = looked_at(limit), .keys_only = !is_alone, .snapshot = true});
+  is_cut = page.more;
+  if (is_alone || page.entries.empty()) return candidates_of(std::move(page));
+  std::vector<Bytes> keys = keys_to_take(page);
+  // Others take theirs, so there is no need to look further.
+  if (keys.size() < page.entries.size()) is_cut = false;
+  if (keys.size() > limit) keys.resize(limit);
+  Page taken;
+  for (std::optional<Entry>& entry : transaction.get(keys)) {
+    if (entry) taken.entries.push_back(std::move(*entry));
+  }
+  return candidates_of(std::move(taken));
+}
+
+/// Those of others are left to them where there are own ones of the same priority.
+std::vector<Bytes> QueueClaims::keys_to_take(const Page& ready) {
+  const auto id = [](const Entry& entry) { return View(entry.key).substr(entry.key.size() - kJobIdBytes); };
+  const View front = id(ready.entries.front());
+  // Whose it is takes it with the next claim, or has gone or is slow: then it does not wait any longer.
+  times_in_front_ = front == front_ && !is_own(front) ? times_in_front_ + 1 : 0;
+  front_ = front;
+  const bool are_left = times_in_front_ < kMostPatience;
+  std::set<View> own;
+  const auto place = [&](const Entry& entry) {
+    return View(entry.key).substr(0, entry.key.size() - kJobIdBytes);
+  };
+  for (const Entry& entry : ready.entries) {
+    if (are_left && is_own(id(entry))) own.insert(place(entry));
+  }
+  std::vector<Bytes> keys;
+  for (const Entry& entry : ready.entries) {
+    if (!own.contains(place(entry)) || is_own(id(entry))) keys.push_back(entry.key);
+  }
+  return keys;
 }
 
 }  // namespace holdfast

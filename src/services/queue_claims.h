@@ -54,21 +54,29 @@ class QueueClaims {
   void add_ready_jobs(Transaction& transaction, TenantTurns& turns, std::size_t wanted,
                       std::vector<JobCandidate>& due);
   std::size_t looked_at(std::size_t wanted) const;
+  /// Says that this process is there.
+  void join();
+  /// Counts those who have said so.
+  void look_around(Transaction& transaction);
   bool is_own(View id) const;
-  void learn(bool was_lost);
+  std::vector<JobCandidate> jobs_without_tenant(Transaction& transaction, std::size_t limit, bool& is_cut);
+  /// Of those that are ready.
+  std::vector<Bytes> keys_to_take(const Page& ready);
 
   Database database_;
   const QueueKeys& keys_;
-  const std::shared_ptr<Random> random_;
+  const Bytes own_presence_;
 
   std::mutex mutex_;
   std::deque<Demand*> waiting_;
   bool is_led_ = false;
 
   // Of the thread that leads.
-  std::uint64_t classes_ = 1;
-  std::uint64_t own_class_ = 0;
-  std::uint32_t wins_ = 0;
+  bool is_shared_ = false;  ///< with other processes, or it was until a moment ago
+  std::size_t claimers_ = 1;
+  std::size_t own_share_ = 0;
+  JobId front_;                       ///< the first of those that were ready last time
+  std::uint32_t times_in_front_ = 0;  ///< since then, being somebody else's
   TenantTurn turn_;
   TenantTurn next_turn_;     ///< once the claim under way has been committed
   std::size_t tenants_ = 1;  ///< that had jobs when the last claim looked

@@ -21,6 +21,8 @@ class QueueKeys {
   Bytes paused() const { return base_ + "paused"; }
   Bytes turn() const { return base_ + "turn"; }
   Bytes place() const { return base_ + "place"; }
+  /// Of the processes that share the queue.
+  Bytes claimers() const { return base_ + "claimer/"; }
 
   Bytes ready() const { return base_ + "ready/"; }
   /// Of the jobs of a tenant; an empty one: of those that have none.

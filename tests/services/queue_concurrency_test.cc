@@ -1,10 +1,11 @@
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
 #include <set>
 
 #include "holdfast/queue.h"
-#include "tests/services/queue_fixture.h"
+#include "tests/services/stalling_fixture.h"
 #include "tests/support/settings.h"
 
 namespace holdfast {
@@ -62,6 +63,79 @@ TEST_P(QueueConcurrencyTest, processes_that_receive_at_once_get_every_job_once_b
   });
   EXPECT_EQ(seen.size(), jobs);
   EXPECT_EQ(entries_of_queue(), 0u);
+}
+
+/// Two handles, like two processes, each of which has lost a job to a third one and knows so that it is not
+/// alone; and what is ready then.
+class QueueSharesTest : public StallingQueueTest {
+ protected:
+  void SetUp() override {
+    if (!GetParam().shared) GTEST_SKIP() << "one process";
+    StallingQueueTest::SetUp();
+    queue().send_many(std::vector<NewJob>(62));
+    for (const std::uint64_t seed : {8, 9}) {
+      handles_.emplace_back(stalling_database(), "q",
+                            QueueOptions{.random = seeded_random(seed), .clock = clock_pointer()});
+      backend().stall_next([&] { complete(queue(), queue().receive(1)); });
+      complete(handles_.back(), handles_.back().receive(1));
+    }
+    for (const Job& job : queue().peek(100)) ready_.push_back(job.id);
+  }
+  Queue& one() { return handles_.at(0); }
+  Queue& two() { return handles_.at(1); }
+  const std::vector<JobId>& ready() const { return ready_; }
+  static std::vector<JobId> complete(Queue jobs, const std::vector<Delivery>& got) {
+    std::vector<JobId> ids;
+    for (const Delivery& job : got) {
+      jobs.complete(job);
+      ids.push_back(job.id);
+    }
+    return ids;
+  }
+  static std::set<JobId> share(Queue& jobs) {
+    std::set<JobId> ids;
+    for (const Delivery& job : jobs.receive(10)) {
+      jobs.release(job);
+      ids.insert(job.id);
+    }
+    return ids;
+  }
+
+ private:
+  std::vector<Queue> handles_;
+  std::vector<JobId> ready_;
+};
+
+HOLDFAST_ON_EVERY_TARGET(QueueSharesTest);
+
+TEST_P(QueueSharesTest, processes_that_have_lost_jobs_to_others_want_different_ones) {
+  EXPECT_EQ(ready().size(), 58u);
+  const std::set<JobId> first = share(one());
+  const std::set<JobId> second = share(two());
+  EXPECT_GT(first.size(), 1u);
+  EXPECT_GT(second.size(), 1u);
+  for (const JobId& id : first) EXPECT_FALSE(second.contains(id));
+}
+
+TEST_P(QueueSharesTest, a_job_that_is_left_to_a_process_which_has_gone_is_taken_by_another_one) {
+  for (Queue* handle : {&one(), &two()}) {
+    const JobId front = queue().peek(1).at(0).id;
+    std::vector<JobId> got;
+    for (int claims = 0; claims < 6; ++claims) {
+      for (const JobId& id : complete(*handle, handle->receive(1))) got.push_back(id);
+    }
+    EXPECT_EQ(got.size(), 6u);
+    EXPECT_TRUE(std::ranges::count(got, front) == 1);
+  }
+  std::size_t left = 0;
+  for (std::vector<JobId> got; !(got = complete(one(), one().receive(10))).empty();) left += got.size();
+  EXPECT_EQ(left, ready().size() - 12);
+}
+
+TEST_P(QueueSharesTest, whoever_was_alone_for_a_while_takes_all_in_their_order) {
+  advance(seconds(11));
+  const std::vector<JobId> got = complete(one(), one().receive(10));
+  EXPECT_EQ(got, std::vector<JobId>(ready().begin(), ready().begin() + 10));
 }
 
 TEST_P(QueueConcurrencyTest, a_job_whose_lease_is_extended_meanwhile_is_found_and_cancelled) {

@@ -1,6 +1,7 @@
 // For tests of what a worker does when its store stands still in the middle of a commit.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -28,12 +29,15 @@ class StallingBackend final : public ForwardingBackend {
       meanwhile = std::exchange(meanwhile_, {});
     }
     if (meanwhile) meanwhile();
+    ++commits_;
     ForwardingBackend::commit(groups);
   }
+  std::size_t commits() const { return commits_; }
 
  private:
   std::mutex mutex_;
   std::function<void()> meanwhile_;
+  std::atomic<std::size_t> commits_ = 0;
 };
 
 class StallingQueueTest : public QueueTest {
