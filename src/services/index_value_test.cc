@@ -8,6 +8,7 @@
 
 #include "holdfast/error.h"
 #include "services/json_text.h"
+#include "tests/support/settings.h"
 
 namespace holdfast {
 namespace {
@@ -105,7 +106,7 @@ TEST(IndexValue, long_values_that_differ_have_segments_that_differ) {
 }
 
 /// Values that share long beginnings, with zero bytes where they are cut.
-Bytes random_value(std::mt19937& random) {
+Bytes random_value(std::mt19937_64& random) {
   const auto kind = random() % 10;
   if (kind == 0) return value(random() % 2 == 0 ? "null" : "true");
   if (kind == 1) return value(std::to_string(static_cast<int>(random() % 7) - 3));
@@ -118,9 +119,7 @@ Bytes random_value(std::mt19937& random) {
 }
 
 TEST(IndexRange, contains_what_lies_between_its_bounds_and_has_it_among_its_suffixes) {
-  const unsigned seed = std::random_device()();
-  SCOPED_TRACE(seed);
-  std::mt19937 random(seed);
+  std::mt19937_64 random(testing_support::seed_of_this_run());
   std::vector<Bytes> values;
   for (int i = 0; i < 400; ++i) values.push_back(random_value(random));
   for (int run = 0; run < 1'000; ++run) {
@@ -138,9 +137,7 @@ TEST(IndexRange, contains_what_lies_between_its_bounds_and_has_it_among_its_suff
 }
 
 TEST(IndexRange, of_a_prefix_contains_what_begins_with_it) {
-  const unsigned seed = std::random_device()();
-  SCOPED_TRACE(seed);
-  std::mt19937 random(seed);
+  std::mt19937_64 random(testing_support::seed_of_this_run());
   for (int run = 0; run < 20'000; ++run) {
     const Bytes one = random_value(random);
     Bytes prefix = random_value(random);
@@ -155,7 +152,7 @@ TEST(IndexRange, of_a_prefix_contains_what_begins_with_it) {
 }
 
 TEST(IndexRange, of_one_value_has_the_suffixes_of_no_other) {
-  std::mt19937 random(1);
+  std::mt19937_64 random(1);
   for (int run = 0; run < 20'000; ++run) {
     const Bytes a = random_value(random);
     const Bytes b = random_value(random);

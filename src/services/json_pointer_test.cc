@@ -10,6 +10,7 @@
 
 #include "holdfast/error.h"
 #include "services/json_text.h"
+#include "tests/support/settings.h"
 
 namespace holdfast {
 namespace {
@@ -58,9 +59,7 @@ TEST(JsonPointer, refuses_what_is_no_pointer) {
 }
 
 TEST(JsonPointer, agrees_with_a_parser_on_random_documents) {
-  const unsigned seed = std::random_device()();
-  SCOPED_TRACE(seed);
-  std::mt19937 random(seed);
+  std::mt19937_64 random(testing_support::seed_of_this_run());
   const auto pick = [&](auto... choices) {
     const std::vector<Bytes> all{choices...};
     return all[random() % all.size()];

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "holdfast/error.h"
+#include "tests/support/settings.h"
 
 namespace holdfast {
 namespace {
@@ -33,9 +34,7 @@ TEST(NameDictionary, TakesNamesThatNeedEscapes) {
 }
 
 TEST(NameDictionary, GivesBackWhateverItWasGiven) {
-  const auto seed = std::random_device()();
-  SCOPED_TRACE("seed " + std::to_string(seed));
-  std::mt19937 random(seed);
+  std::mt19937_64 random(testing_support::seed_of_this_run());
   const std::vector<Bytes> names = {"a",   "b", "s",      "~",    "~a",      "~s",
                                     "~~s", "",  "sensor", "\\\"", "\\u0061", ":"};
   const NameDictionary dictionary =

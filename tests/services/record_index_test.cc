@@ -6,6 +6,7 @@
 
 #include "holdfast/records.h"
 #include "tests/services/service_test.h"
+#include "tests/support/settings.h"
 
 namespace holdfast {
 namespace {
@@ -289,9 +290,7 @@ TEST_P(RecordIndexTest, is_there_when_the_store_is_opened_again) {
 }
 
 TEST_P(RecordIndexTest, equals_a_scan_after_random_changes) {
-  const unsigned seed = std::random_device()();
-  SCOPED_TRACE(seed);
-  std::mt19937 random(seed);
+  std::mt19937_64 random(testing_support::seed_of_this_run());
   records().index("by_n", "/n");
   records().index("by_m", "/m");
   const auto document = [&] {

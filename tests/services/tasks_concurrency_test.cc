@@ -6,6 +6,7 @@
 #include <string>
 
 #include "tests/services/tasks_fixture.h"
+#include "tests/support/settings.h"
 
 namespace holdfast {
 namespace {
@@ -26,9 +27,7 @@ class TasksConcurrencyTest : public TasksTestBase {
 HOLDFAST_ON_EVERY_TARGET(TasksConcurrencyTest);
 
 TEST_P(TasksConcurrencyTest, whatever_happens_each_task_has_one_owner_and_is_completed_once_or_dies) {
-  const char* given = std::getenv("HOLDFAST_TASKS_SEED");
-  const std::uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device()();
-  SCOPED_TRACE("HOLDFAST_TASKS_SEED=" + std::to_string(seed));
+  const std::uint64_t seed = testing_support::seed_of_this_run();
   const std::shared_ptr<Random> random = seeded_random(seed);
   const std::size_t rounds = GetParam().cheap ? 60 : 15;
 

@@ -12,6 +12,7 @@
 #include "layers/test_client.h"
 #include "tests/support/code_of.h"
 #include "tests/support/range_checks.h"
+#include "tests/support/settings.h"
 
 namespace holdfast::redis {
 namespace {
@@ -248,9 +249,7 @@ TEST(RedisCommit, FindsAForeignKeyBeforeItWritesAnything) {
 
 // Groups of puts without an expiry go a way of their own through the function.
 TEST(RedisCommit, OfPutsAloneDoesWhatAnotherBackendDoes) {
-  const std::uint64_t seed = std::random_device{}();
-  SCOPED_TRACE("seed " + std::to_string(seed));
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(testing_support::seed_of_this_run());
   TestServer server;
   const auto ours = open_backend(server.url());
   const auto model = open_backend("memory:");
