@@ -178,6 +178,16 @@ TEST(RedisDatabases, OfTwoPrefixesAreApart) {
   EXPECT_TRUE(other->databases({}, {}, 10, {}).empty());
 }
 
+/// Puts somebody else's key in the place of a part of the database; its name.
+std::string put_in_place_of(TestServer& server, const std::string& part) {
+  const Reply heads = server.command({"KEYS", "*db:head"});
+  const std::string head(text_of(*heads->element[0]));
+  const std::string foreign = head.substr(0, head.rfind(':') + 1) + part;
+  server.command({"DEL", foreign});
+  server.command({"SET", foreign, "somebody else's"});
+  return foreign;
+}
+
 // --- reads of one key
 
 TEST(RedisReads, OfOneKeyRunNoFunction) {
@@ -215,11 +225,7 @@ TEST(RedisReads, OfOneKeyFindAForeignKey) {
     const auto backend = open_backend(server.url());
     TestClient client = client_of(*backend);
     client.put("key", "1");
-    const Reply heads = server.command({"KEYS", "*db:head"});
-    const std::string head(text_of(*heads->element[0]));
-    const std::string foreign = head.substr(0, head.rfind(':') + 1) + part;
-    server.command({"DEL", foreign});
-    server.command({"SET", foreign, "somebody else's"});
+    put_in_place_of(server, part);
     EXPECT_EQ(code_of([&] { client.value("key"); }), Code::corruption) << part;
   }
 }
@@ -232,11 +238,7 @@ TEST(RedisCommit, FindsAForeignKeyBeforeItWritesAnything) {
     const auto backend = open_backend(server.url());
     TestClient client = client_of(*backend);
     client.put("key", "1");
-    const Reply heads = server.command({"KEYS", "*db:head"});
-    const std::string head(text_of(*heads->element[0]));
-    const std::string foreign = head.substr(0, head.rfind(':') + 1) + part;
-    server.command({"DEL", foreign});
-    server.command({"SET", foreign, "somebody else's"});
+    const std::string foreign = put_in_place_of(server, part);
     const Group group = client.commit({{}, {Write::put("new", "2", 5'000'000'000'000), Write::erase("key")}});
     ASSERT_TRUE(group.error.has_value()) << part;
     EXPECT_EQ(group.error->code(), Code::corruption) << part;
