@@ -6,6 +6,7 @@
 
 #include "backends/postgres/check_arrays.h"
 #include "backends/postgres/schema.h"
+#include "contract/mere_put.h"
 #include "holdfast/limits.h"
 
 namespace holdfast::postgres {
@@ -93,27 +94,25 @@ bool PutArrays::are_enough_for(const Group& group) {
   absl::flat_hash_set<View> keys;
   if (group.batches.size() > 1) keys.reserve(group.batches.size());
   for (const Batch& batch : group.batches) {
-    if (batch.writes.size() != 1 || batch.checks.size() > 1) return false;
-    const Write& write = batch.writes[0];
-    if (write.kind != Write::Kind::put || write.version != 0) return false;
-    if (!batch.checks.empty()) {
-      const Check& check = batch.checks[0];
-      if (check.kind == Check::Kind::unchanged || check.key != write.key) return false;
-    }
-    if (group.batches.size() > 1 && !keys.insert(write.key).second) return false;
+    if (!is_mere_put(batch)) return false;
+    if (group.batches.size() > 1 && !keys.insert(batch.writes[0].key).second) return false;
   }
   return true;
 }
 
-PutArrays::PutArrays(const Group& group) {
-  std::size_t key_bytes = 0, value_bytes = 0;
+PutKinds::PutKinds(const Group& group) {
   for (const Batch& batch : group.batches) {
-    const Write& write = batch.writes[0];
-    has_expires = has_expires || write.expires_at_ms;
+    has_expires = has_expires || batch.writes[0].expires_at_ms;
     has_checks = has_checks || !batch.checks.empty();
     is_update = is_update && !batch.checks.empty() && wanted_version(batch.checks[0]) > 0;
-    key_bytes += write.key.size();
-    value_bytes += write.value.size();
+  }
+}
+
+PutArrays::PutArrays(const Group& group) : PutKinds(group) {
+  std::size_t key_bytes = 0, value_bytes = 0;
+  for (const Batch& batch : group.batches) {
+    key_bytes += batch.writes[0].key.size();
+    value_bytes += batch.writes[0].value.size();
   }
   key.reserve(group.batches.size(), key_bytes);
   value.reserve(group.batches.size(), value_bytes);
@@ -137,10 +136,10 @@ DirectPuts::DirectPuts(const std::string& schema)
 std::optional<Call> DirectPuts::call_for(const Group& group, const PlaceIds& place,
                                          const ServerFacts& facts) const {
   const bool is_one = group.batches.size() == 1;
-  PutArrays puts(group);
-  if (puts.has_checks && !puts.is_update) return std::nullopt;
+  const PutKinds kinds(group);
+  if (kinds.has_checks && !kinds.is_update) return std::nullopt;
   const Statement& statement =
-      puts.has_checks ? (is_one ? update_one_ : update_many_) : (is_one ? put_one_ : put_many_);
+      kinds.has_checks ? (is_one ? update_one_ : update_many_) : (is_one ? put_one_ : put_many_);
   Call call{&statement, {}};
   Parameters& out = call.parameters;
   out.int8(place.database).bytes(group.database).bytes(facts.lineage).int8(group.history);
@@ -151,9 +150,10 @@ std::optional<Call> DirectPuts::call_for(const Group& group, const PlaceIds& pla
     const Write& write = group.batches[0].writes[0];
     out.bytes(write.key).bytes(write.value);
     write.expires_at_ms ? out.int8(*write.expires_at_ms) : out.null();
-    if (puts.has_checks) out.int8(wanted_version(group.batches[0].checks[0]));
+    if (kinds.has_checks) out.int8(wanted_version(group.batches[0].checks[0]));
     return call;
   }
+  PutArrays puts(group);
   out.array(std::move(puts.key)).array(std::move(puts.value));
   puts.has_expires ? out.array(std::move(puts.expires)) : out.null();
   out.int4(static_cast<std::int32_t>(group.batches.size()));

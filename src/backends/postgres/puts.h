@@ -14,13 +14,19 @@ namespace holdfast::postgres {
 /// No expiry, in an array.
 inline constexpr std::int64_t kNoExpiry = std::numeric_limits<std::int64_t>::min();
 
-/// The arrays of a group whose batches put one key each, all different, and check nothing else.
-struct PutArrays {
-  ArrayParameter key = ArrayParameter::byteas(), value = ArrayParameter::byteas();
-  ArrayParameter expires = ArrayParameter::int8s(), version = ArrayParameter::int8s();
+/// What puts there are in a group that PutArrays are enough for.
+struct PutKinds {
   bool has_expires = false;
   bool has_checks = false;
   bool is_update = true;  ///< every batch demands an entry of some version
+
+  explicit PutKinds(const Group& group);
+};
+
+/// The arrays of a group whose batches put one key each, all different, and check nothing else.
+struct PutArrays : PutKinds {
+  ArrayParameter key = ArrayParameter::byteas(), value = ArrayParameter::byteas();
+  ArrayParameter expires = ArrayParameter::int8s(), version = ArrayParameter::int8s();
 
   static bool are_enough_for(const Group& group);
   explicit PutArrays(const Group& group);

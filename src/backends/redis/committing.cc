@@ -4,6 +4,8 @@
 #include <map>
 #include <optional>
 
+#include "contract/mere_put.h"
+
 namespace holdfast::redis {
 namespace {
 
@@ -35,12 +37,7 @@ bool frees_only(const Group& group) {
 /// Whether each batch is one put without an expiry, with no check but one of the same key: §3 in few words.
 bool puts_only(const Group& group) {
   return std::all_of(group.batches.begin(), group.batches.end(), [](const Batch& batch) {
-    if (batch.writes.size() != 1 || batch.checks.size() > 1) return false;
-    const Write& write = batch.writes.front();
-    if (write.kind != Write::Kind::put || write.version != 0 || write.expires_at_ms) return false;
-    if (batch.checks.empty()) return true;
-    const Check& check = batch.checks.front();
-    return check.kind != Check::Kind::unchanged && check.key == write.key;
+    return is_mere_put(batch) && !batch.writes.front().expires_at_ms;
   });
 }
 
