@@ -220,8 +220,9 @@ struct Job {
   UnixMs finished_at_ms = 0;  ///< completed and dead
   /// dead: "max_attempts" (the last attempt failed), "permanent" (a failure said so), "lease_expired" (the
   /// last attempt neither ended nor extended its lease: a crash, mostly), "body_lost" (the store has lost
-  /// the object of its large body, which is null therefore; it was not delivered) or "child_failed" (a job
-  /// that it waited for is dead or was removed: the last error names it).
+  /// the object of its large body, which is null therefore; it was not delivered), "child_failed" (a job
+  /// that it waited for is dead or was removed: the last error names it) or "unreadable" (its entry is
+  /// damaged: the body is the bytes of the entry, and all else is unknown).
   Bytes reason;
   std::optional<Payload> result;  ///< completed
 };

@@ -237,7 +237,7 @@ std::vector<Argument> filter_arguments() {
            Kind::choice,
            "",
            "",
-           {"max_attempts", "permanent", "lease_expired", "body_lost"}},
+           {"max_attempts", "permanent", "lease_expired", "body_lost", "child_failed", "unreadable"}},
           {"--since", "only what died then or later", Kind::instant},
           {"--before", "only what died before", Kind::instant}};
 }

@@ -48,8 +48,9 @@ Bytes keys_of(const QueueKeys& keys, JobState state) {
 std::optional<Job> load_job(const Database& database, const QueueKeys& keys, const Entry& entry,
                             JobState state) {
   const PayloadCodec codec(database);
-  JobRecord record = JobRecord::parse(entry.value);
-  std::optional<Payload> body = codec.load(record.body, entry);
+  JobRecord record = JobRecord::parse_any(entry.value);
+  std::optional<Payload> body =
+      record.is_unreadable() ? Payload::bytes(entry.value) : codec.load(record.body, entry);
   if (!body) return std::nullopt;
   Job job;
   job.id = job_id_of(entry.key);
@@ -99,7 +100,10 @@ std::uint64_t count(const Database& database, const Bytes& prefix) {
   }
 }
 
-bool is_body_lost(const JobRecord& record) { return record.reason == "body_lost"; }
+/// Of a dead letter that nobody could do.
+bool has_lost_its_work(const JobRecord& record) {
+  return record.reason == "body_lost" || record.is_unreadable();
+}
 
 /// Makes a dead letter a job again; false if its unique key is taken.
 bool revive(Transaction& transaction, const QueueKeys& keys, const Entry& entry) {
@@ -137,7 +141,7 @@ std::size_t end_dead_letter(Transaction& transaction, const QueueKeys& keys, con
 std::size_t remove_blocked(Transaction& transaction, const QueueKeys& keys, const Entry& entry) {
   std::size_t removed = 1;
   const JobId id = job_id_of(entry.key);
-  const JobRecord record = JobRecord::parse(entry.value);
+  const JobRecord record = JobRecord::parse_any(entry.value);
   if (!record.parent.empty()) {
     const std::optional<Entry> parent = transaction.get(keys.blocked() + sibling_id(id, record.parent));
     if (parent) removed += remove_blocked(transaction, keys, *parent);
@@ -194,7 +198,7 @@ bool Queue::cancel(Transaction& transaction, View id) const {
   QueueMoves moves(transaction, impl_->keys);
   const std::optional<LocatedJob> located = moves.locate(id);
   if (!located) return false;
-  const JobRecord record = JobRecord::parse(located->entry.value);
+  const JobRecord record = JobRecord::parse_any(located->entry.value);
   const bool has_turn = located->state != JobState::waiting && located->state != JobState::blocked;
   if (has_turn) moves.refuse_if_sent_behind(record);
   moves.take(located->entry);
@@ -220,7 +224,8 @@ QueueStats Queue::stats() const {
   stats.is_paused = is_paused();
   const Page first = impl_->database.scan(Range::prefix(impl_->keys.ready()), {.limit = 1});
   if (!first.entries.empty()) {
-    stats.first_ready_sent_at_ms = JobRecord::parse(first.entries.front().value).sent_at_ms;
+    const JobRecord record = JobRecord::parse_any(first.entries.front().value);
+    if (!record.is_unreadable()) stats.first_ready_sent_at_ms = record.sent_at_ms;
   }
   return stats;
 }
@@ -250,7 +255,7 @@ std::uint64_t Queue::purge() {
           }
           // An earlier one of this commit may have promoted it.
           transaction.require(entry);
-          const JobRecord record = JobRecord::parse(entry.value);
+          const JobRecord record = JobRecord::parse_any(entry.value);
           moves.take(entry);
           PayloadCodec::release(transaction, record.body);
           const JobId id = job_id_of(entry.key);
@@ -274,7 +279,7 @@ Listing<Job> Queue::dead(const DeadFilter& filter, const ListOptions& options) c
   Listing<Job> listing;
   listing.cursor =
       list_entries(impl_->database, impl_->keys.dead(), options, [&](View, Entry& entry) -> std::size_t {
-        if (!lets_through(filter, JobRecord::parse(entry.value))) return 0;
+        if (!lets_through(filter, JobRecord::parse_any(entry.value))) return 0;
         std::optional<Job> job = load_job(impl_->database, impl_->keys, entry, JobState::dead);
         if (!job) return 0;
         const std::size_t size_bytes = job->id.size() + job->body.size_bytes();
@@ -289,8 +294,10 @@ bool Queue::requeue(View id) {
   return impl_->database.transact([&](Transaction& transaction) {
     const std::optional<Entry> entry = transaction.get(impl_->keys.dead() + Bytes(id));
     if (!entry) return false;
-    if (is_body_lost(JobRecord::parse(entry->value))) {
-      throw Error(Code::corruption, "a dead letter whose body is lost cannot be requeued; send the job anew");
+    if (has_lost_its_work(JobRecord::parse_any(entry->value))) {
+      throw Error(
+          Code::corruption,
+          "a dead letter whose body is lost, or that cannot be read, cannot be requeued; send the job anew");
     }
     if (revive(transaction, impl_->keys, *entry)) return true;
     throw Error(Code::already_exists,
@@ -319,7 +326,7 @@ std::uint64_t for_each_dead(Database& database, const QueueKeys& keys, const Dea
         bytes += entry.value.size();
         if (!last.empty() && bytes > kMoveBytes) break;
         last = entry.key;
-        const JobRecord record = JobRecord::parse(entry.value);
+        const JobRecord record = JobRecord::parse_any(entry.value);
         if (!lets_through(filter, record)) continue;
         transaction.require(entry);
         if (take(transaction, entry, record, bytes)) ++taken_now;
@@ -338,7 +345,7 @@ std::uint64_t Queue::requeue_dead(const DeadFilter& filter) {
   return for_each_dead(
       impl_->database, impl_->keys, filter,
       [&](Transaction& transaction, const Entry& entry, const JobRecord& record, std::size_t&) {
-        return !is_body_lost(record) && revive(transaction, impl_->keys, entry);
+        return !has_lost_its_work(record) && revive(transaction, impl_->keys, entry);
       });
 }
 
@@ -347,7 +354,7 @@ bool Queue::erase_dead(View id) {
   return impl_->database.transact([&](Transaction& transaction) {
     const std::optional<Entry> entry = transaction.get(impl_->keys.dead() + Bytes(id));
     if (!entry) return false;
-    end_dead_letter(transaction, impl_->keys, *entry, JobRecord::parse(entry->value));
+    end_dead_letter(transaction, impl_->keys, *entry, JobRecord::parse_any(entry->value));
     return true;
   });
 }

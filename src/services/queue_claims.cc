@@ -158,6 +158,10 @@ bool QueueClaims::claim_within(Transaction& transaction, std::span<Demand* const
   const auto take = [&](JobCandidate& job) {
     bytes += std::max<std::size_t>(job.entry.value.size(), job.record.body.size_bytes);
     transaction.require(job.entry);
+    if (job.record.is_unreadable()) {
+      moves.set_aside(job.entry);
+      return job.entry.key.starts_with(keys_.leased());
+    }
     moves.take(job.entry);
     const bool is_abandoned = job.entry.key.starts_with(keys_.leased());
     if (is_abandoned)
@@ -169,6 +173,7 @@ bool QueueClaims::claim_within(Transaction& transaction, std::span<Demand* const
   const auto place = [&](JobCandidate& job) {
     if (bytes > kMoveBytes) return;
     if (take(job) && leased > 0) --leased;
+    if (job.record.is_unreadable()) return;
     const bool is_spent =
         job.entry.key.starts_with(keys_.leased()) && job.record.attempts >= settings.max_attempts;
     if (is_spent) {
@@ -199,6 +204,11 @@ bool QueueClaims::claim_within(Transaction& transaction, std::span<Demand* const
     while ((*demand)->jobs.size() == (*demand)->limit) ++demand;
     const bool is_abandoned = take(*job);
     next_turn_ = turns.turn();
+    if (job->record.is_unreadable()) {
+      if (is_abandoned && leased > 0) --leased;
+      has_placed = true;
+      continue;
+    }
     std::optional<Payload> body = body_of(job->record);
     if (!body) {
       // If it is gone because the job is, the entry is as well, and this claim will be lost.
@@ -264,7 +274,7 @@ std::vector<JobCandidate> QueueClaims::candidates_of(Page page) const {
   for (Entry& entry : page.entries) {
     JobCandidate job{std::move(entry), {}, {}, false};
     job.id = job_id_of(job.entry.key);
-    job.record = JobRecord::parse(job.entry.value);
+    job.record = JobRecord::parse_any(job.entry.value);
     job.is_others = !is_own(job.id);
     jobs.push_back(std::move(job));
   }

@@ -146,17 +146,22 @@ void QueueMoves::put_in_turn(View id, const JobRecord& record, UnixMs due_at_ms)
 
 std::size_t QueueMoves::settle(View id, const JobRecord& record, JobEnd end) {
   std::size_t bytes = 0;
-  if (!record.ordering_key.empty()) {
+  while (!record.ordering_key.empty()) {
     const Page next = transaction_.scan(Range::prefix(keys_.chain(record.ordering_key)), {.limit = 1});
     if (next.entries.empty()) {
       transaction_.erase(keys_.lock(record.ordering_key));
-    } else {
-      const Entry& entry = next.entries.front();
-      const JobRecord promoted = JobRecord::parse(entry.value);
-      take(entry);
-      put(job_id_of(entry.key), promoted, promoted.run_at_ms.value_or(0));
-      bytes = entry.value.size();
+      break;
     }
+    const Entry& entry = next.entries.front();
+    bytes += entry.value.size();
+    const JobRecord promoted = JobRecord::parse_any(entry.value);
+    if (promoted.is_unreadable()) {
+      set_aside(entry);
+      continue;
+    }
+    take(entry);
+    put(job_id_of(entry.key), promoted, promoted.run_at_ms.value_or(0));
+    break;
   }
   return bytes + settle_without_turn(id, record, end);
 }
@@ -189,7 +194,11 @@ std::size_t QueueMoves::tell_parent(View id, const JobRecord& record, JobEnd end
   std::optional<Entry> entry;
   if (end != JobEnd::completed) {
     entry = transaction_.get(key);
-    JobRecord waiting = JobRecord::parse(entry->value);
+    JobRecord waiting = JobRecord::parse_any(entry->value);
+    if (waiting.is_unreadable()) {
+      set_aside(*entry);
+      return entry->value.size();
+    }
     if (waiting.child_failure == ChildFailure::wait && end == JobEnd::dead) return 0;
     if (waiting.child_failure != ChildFailure::run) {
       if (end != JobEnd::dead) transaction_.erase(own);
@@ -208,7 +217,11 @@ std::size_t QueueMoves::tell_parent(View id, const JobRecord& record, JobEnd end
     return 0;
   }
   if (!entry) entry = transaction_.get(key);
-  const JobRecord freed = JobRecord::parse(entry->value);
+  const JobRecord freed = JobRecord::parse_any(entry->value);
+  if (freed.is_unreadable()) {
+    set_aside(*entry);
+    return entry->value.size();
+  }
   take(*entry);
   put_in_turn(parent, freed, freed.run_at_ms.value_or(0));
   return entry->value.size() + kParentBytes;
@@ -228,6 +241,11 @@ std::size_t QueueMoves::bury(View id, JobRecord record, View reason) {
   record.finished_at_ms = transaction_.now();
   transaction_.put(keys_.dead() + Bytes(id), record.envelope());
   return settle(id, record, JobEnd::dead);
+}
+
+void QueueMoves::set_aside(const Entry& entry) {
+  take(entry);
+  transaction_.put(keys_.dead() + job_id_of(entry.key), entry.value);
 }
 
 Entry QueueMoves::leased(const JobLease& lease, const LeaseToken& token) {

@@ -64,6 +64,10 @@ class QueueMoves {
   /// Puts a job that was taken away into the dead letters, and settles. What settle() says.
   std::size_t bury(View id, JobRecord record, View reason);
 
+  /// Puts an entry that cannot be read among the dead letters as it is, so that it stands in nobody's way.
+  /// What its job had, a turn or a unique key, stays taken: nobody can read which.
+  void set_aside(const Entry& entry);
+
   /// The job of a lease and its entry. Throws LeaseLost.
   Entry leased(const JobLease& lease, const LeaseToken& token);
   /// A job that is not completed or dead.

@@ -149,6 +149,17 @@ JobRecord JobRecord::parse(View envelope) {
   return record;
 }
 
+JobRecord JobRecord::parse_any(View envelope) {
+  try {
+    return parse(envelope);
+  } catch (const Error& error) {
+    if (error.code() != Code::corruption) throw;
+    JobRecord record;
+    record.reason = "unreadable";
+    return record;
+  }
+}
+
 void JobRecord::note_error(UnixMs now_ms, View text) {
   errors.push_back({attempts, now_ms, readable(beginning(text, limits::kJobErrorBytes))});
   if (errors.size() > limits::kJobErrors) errors.erase(errors.begin());

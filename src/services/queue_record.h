@@ -37,6 +37,9 @@ struct JobRecord {
   Bytes envelope() const;
   /// Throws corruption.
   static JobRecord parse(View envelope);
+  /// One that says no more than is_unreadable() of what parse() refuses.
+  static JobRecord parse_any(View envelope);
+  bool is_unreadable() const { return reason == "unreadable"; }
 
   /// To be completed it has only to be removed.
   bool is_plain() const {

@@ -12,7 +12,13 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-class QueueAdminTest : public QueueTest {};
+class QueueAdminTest : public QueueTest {
+ protected:
+  void damage_first(const Bytes& prefix) {
+    const Entry entry = database().scan(Range::prefix(prefix), {.limit = 1}).entries.at(0);
+    database().transact([&](Transaction& transaction) { transaction.put(entry.key, "damaged"); });
+  }
+};
 
 HOLDFAST_ON_EVERY_TARGET(QueueAdminTest);
 
@@ -330,6 +336,60 @@ TEST_P(QueueAdminTest, a_job_whose_body_is_lost_goes_to_the_dead_letters_and_hol
   EXPECT_EQ(jobs.requeue_dead(), 0u);
   check_layout();
   EXPECT_TRUE(jobs.erase_dead(lost.id));
+}
+
+// ---- Jobs that cannot be read
+
+TEST_P(QueueAdminTest, a_job_that_cannot_be_read_is_put_among_the_dead_letters_and_holds_up_nobody) {
+  Queue jobs = queue();
+  const QueueKeys keys("queue", "q");
+  jobs.send("ready");
+  jobs.send("of a tenant", {.tenant = "t"});
+  jobs.send("later", {.delay = seconds(5)});
+  jobs.send("readable");
+  for (const Bytes& key : {keys.ready(), keys.tenants(), keys.delayed()}) damage_first(key);
+  EXPECT_EQ(texts(), Texts{"\"readable\""});
+  EXPECT_EQ(jobs.stats().dead, 2u);
+  damage_first(keys.leased());
+  advance(hours(1));
+  EXPECT_EQ(texts(), Texts());
+  const std::vector<Job> dead = jobs.dead().items;
+  ASSERT_EQ(dead.size(), 4u);
+  for (const Job& job : dead) {
+    EXPECT_EQ(job.reason, "unreadable");
+    EXPECT_EQ(job.body, Payload::bytes("damaged"));
+    EXPECT_EQ(code_of([&] { jobs.requeue(job.id); }), Code::corruption);
+  }
+  EXPECT_EQ(jobs.requeue_dead(), 0u);
+  EXPECT_EQ(jobs.purge_dead({.reason = "unreadable"}), 4u);
+  EXPECT_EQ(entries_of_queue(), 0u);
+}
+
+TEST_P(QueueAdminTest, a_job_that_cannot_be_read_is_passed_over_by_those_that_wait_behind_or_before_it) {
+  Queue jobs = queue();
+  const QueueKeys keys("queue", "q");
+  const std::vector<NewJob> flow = {{"first", {.ordering_key = "k"}, 1}, {"parent", {}}};
+  jobs.send_many(flow);
+  jobs.send("second", {.ordering_key = "k"});
+  jobs.send("third", {.ordering_key = "k"});
+  damage_first(keys.chains());
+  damage_first(keys.blocked());
+  EXPECT_EQ(work_off(), (Texts{"\"first\"", "\"third\""}));
+  EXPECT_EQ(jobs.dead({.reason = "unreadable"}).items.size(), 2u);
+}
+
+TEST_P(QueueAdminTest, jobs_that_cannot_be_read_are_seen_cancelled_and_purged_like_others) {
+  Queue jobs = queue();
+  const JobId id = jobs.send("a").id;
+  jobs.send("b");
+  damage_first(QueueKeys("queue", "q").ready());
+  EXPECT_EQ(jobs.get(id)->reason, "unreadable");
+  EXPECT_EQ(jobs.peek(10).size(), 2u);
+  EXPECT_EQ(jobs.stats().ready, 2u);
+  EXPECT_TRUE(jobs.cancel(id));
+  damage_first(QueueKeys("queue", "q").ready());
+  EXPECT_EQ(jobs.purge(), 1u);
+  EXPECT_EQ(entries_of_queue(), 0u);
 }
 
 // ---- Looking after it
