@@ -143,23 +143,6 @@ TEST_P(QueueJobsTest, many_delayed_jobs_come_due_at_once) {
   EXPECT_EQ(received, 500u);
 }
 
-TEST_P(QueueJobsTest, what_was_delivered_before_an_error_is_received) {
-  Queue jobs = queue();
-  // Who has just seen many tenants asks for few jobs of each, and then once more: which here cannot be read.
-  for (int i = 0; i < 10; ++i) jobs.send(i, {.tenant = std::to_string(i)});
-  EXPECT_EQ(jobs.complete_many(jobs.receive(20)), std::vector<bool>(10, true));
-  jobs.send("a", {.tenant = "t"});
-  jobs.send("b");
-  const Sent unreadable = jobs.send("x");
-  database().put(QueueKeys("queue", "q").ready({}, 5) + unreadable.id, "no job");
-  const std::vector<Delivery> got = jobs.receive(10);
-  ASSERT_EQ(got.size(), 2u);
-  EXPECT_EQ(got[0].body.text(), "\"a\"");
-  EXPECT_EQ(got[1].body.text(), "\"b\"");
-  EXPECT_EQ(jobs.complete_many(got), std::vector<bool>(2, true));
-  EXPECT_EQ(code_of([&] { jobs.receive(10); }), Code::corruption);
-}
-
 TEST_P(QueueJobsTest, a_send_within_a_transaction_is_part_of_its_commit) {
   EXPECT_THROW(database().transact([&](Transaction& transaction) {
     queue().send(transaction, "never");

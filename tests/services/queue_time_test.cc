@@ -25,6 +25,26 @@ class QueueTimeTest : public StallingQueueTest {
 
 HOLDFAST_ON_EVERY_TARGET(QueueTimeTest);
 
+TEST_P(QueueTimeTest, what_was_delivered_before_an_error_is_received) {
+  if (!GetParam().shared) GTEST_SKIP() << "one process";
+  Queue jobs = stalling_queue();
+  // Who has just seen many tenants asks for few jobs of each, and then once more: which here fails.
+  for (int i = 0; i < 10; ++i) jobs.send(i, {.tenant = std::to_string(i)});
+  EXPECT_EQ(jobs.complete_many(jobs.receive(20)), std::vector<bool>(10, true));
+  jobs.send("a", {.tenant = "t"});
+  jobs.send("b");
+  jobs.send("c");
+  const Bytes settings = QueueKeys("queue", "q").settings();
+  backend().stall_next([&] { backend().stall_next([&] { database().put(settings, "damaged"); }); });
+  const std::vector<Delivery> got = jobs.receive(10);
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(got[0].body.text(), "\"a\"");
+  EXPECT_EQ(got[1].body.text(), "\"b\"");
+  EXPECT_EQ(code_of([&] { jobs.receive(10); }), Code::corruption);
+  database().erase(settings);
+  EXPECT_EQ(jobs.complete_many(got), std::vector<bool>(2, true));
+}
+
 TEST_P(QueueTimeTest, a_completion_that_stalls_for_longer_than_the_lease_is_not_a_second_one) {
   if (!GetParam().shared) GTEST_SKIP() << "one process";
   for (const bool is_plain : {true, false}) {
