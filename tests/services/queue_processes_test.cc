@@ -124,7 +124,7 @@ class QueueProcessesTest : public testing::TestWithParam<Target> {
   /// The same by the worker of the library, whose handlers now and then fail at first.
   void work_with_handlers() {
     const auto store = open();
-    const Database database = store->database("app");
+    Database database = store->database("app");
     const Queue queue(database, "q");
     const auto handle = [&](Work& work) {
       const Delivery& job = work.job();
@@ -150,10 +150,15 @@ class QueueProcessesTest : public testing::TestWithParam<Target> {
   }
 
   /// Costs the same however many jobs there are, where stats() counts them.
-  static bool is_done(const Database& database) {
-    const Page page =
-        database.scan(Range::prefix("queue/q/"), {.limit = 1'000, .keys_only = true, .snapshot = true});
-    return std::ranges::none_of(page.entries, is_of_job);
+  static bool is_done(Database& database) {
+    const Range of_jobs[] = {{"queue/q/", "queue/q/claimer/"},
+                             {"queue/q/claimer0", "queue/q/settings"},
+                             {"queue/q/settings0", "queue/q0"}};
+    return database.transact([&](Transaction& transaction) {
+      return std::ranges::all_of(of_jobs, [&](const Range& range) {
+        return transaction.scan(range, {.limit = 1, .keys_only = true, .snapshot = true}).entries.empty();
+      });
+    });
   }
 
   static void note_done(Transaction& transaction, const Delivery& job) {
