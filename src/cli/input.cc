@@ -9,6 +9,7 @@
 
 #include "cli/exit.h"
 #include "cli/interrupt.h"
+#include "environment/posix_error.h"
 #include "holdfast/error.h"
 
 namespace holdfast::cli {
@@ -21,7 +22,7 @@ constexpr std::size_t kReadBytes = std::size_t{1} << 16;
 Input::Input(const std::string& path, std::string how_to_go_on)
     : descriptor_(path == "-" ? STDIN_FILENO : open(path.c_str(), O_RDONLY | O_CLOEXEC)),
       how_to_go_on_(std::move(how_to_go_on)) {
-  if (descriptor_ < 0) throw UsageError("cannot read " + path + ": " + std::strerror(errno));
+  if (descriptor_ < 0) throw posix_error(errno, "read", path);
 }
 
 Input::~Input() {

@@ -10,6 +10,7 @@
 #include "cli/exit.h"
 #include "cli/line_reader.h"
 #include "contract/hex.h"
+#include "environment/posix_error.h"
 #include "holdfast/migrate.h"
 #include "holdfast/open.h"
 #include "migrate/text.h"
@@ -86,7 +87,7 @@ class DumpFile {
       throw Error(Code::already_exists,
                   "there is a file " + path + " already; --resume goes on with it, --force overwrites it");
     }
-    if (file_ == nullptr) throw UsageError("cannot write " + path + ": " + std::strerror(errno));
+    if (file_ == nullptr) throw posix_error(errno, "write", path);
   }
   ~DumpFile() {
     if (file_ != stdout) std::fclose(file_);

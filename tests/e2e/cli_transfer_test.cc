@@ -59,7 +59,7 @@ TEST_F(CliTransfer, DumpsIntoANewFileOnly) {
   EXPECT_NE(file("dump.jsonl"), first);
   EXPECT_EQ(rows({"dump", "--output", "dump.jsonl", "--resume"}).at(0)["outcome"], "was there already");
   expect_usage(run({"dump", "--resume"}), "name it with --output");
-  expect_usage(run({"dump", "--output", "nowhere/dump.jsonl"}), "cannot write");
+  expect_error(run({"dump", "--output", "nowhere/dump.jsonl"}), Code::not_found, "cannot write");
   expect_error(run({"dump", "--db", "nothing"}), Code::not_found, "nothing");
 }
 
