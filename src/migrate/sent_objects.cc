@@ -13,10 +13,12 @@ std::optional<SentObjects::Id> SentObjects::parse(View key, View prefix) {
   const View digits = key.substr(prefix.size(), 2 * kHalf);
   if (digits.size() != 2 * kHalf) return std::nullopt;
   Id id;
-  const char* const middle = digits.data() + kHalf;
-  const auto first = std::from_chars(digits.data(), middle, id.first, 16);
-  const auto second = std::from_chars(middle, middle + kHalf, id.second, 16);
-  if (first.ptr != middle || second.ptr != middle + kHalf) return std::nullopt;
+  const auto parse_half = [](View half, std::uint64_t& number) {
+    const char* const end = half.data() + half.size();
+    return std::from_chars(half.data(), end, number, 16).ptr == end;
+  };
+  if (!parse_half(digits.substr(0, kHalf), id.first)) return std::nullopt;
+  if (!parse_half(digits.substr(kHalf), id.second)) return std::nullopt;
   return id;
 }
 
