@@ -47,6 +47,28 @@ TEST(LogSampling, survives_being_stored) {
   EXPECT_TRUE(LogSamples::parse("nonsense 1 2 3").empty());
 }
 
+TEST(LogSampling, survives_being_stored_before_1970_too) {
+  LogSamples samples;
+  samples.add(-5'000, {7, 1}, 60'000);
+  samples.add(-1'000, {7, 2}, 60'000);
+  const LogSamples parsed = LogSamples::parse(samples.text());
+  EXPECT_EQ(parsed.text(), samples.text());
+  EXPECT_EQ(parsed.seq_older_than(0, 2'000), 1u);
+}
+
+TEST(LogSampling, begins_anew_where_any_part_of_what_is_stored_cannot_be_read) {
+  const Bytes text = "{\"history\":7,\"samples\":[[5,1],[9,2]]}";
+  ASSERT_EQ(LogSamples::parse(text).text(), text);
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    EXPECT_TRUE(LogSamples::parse(View(text).substr(0, size)).empty()) << size;
+  }
+  for (const View wrong :
+       {"{\"history\":7,\"samples\":[[5,1][9,2]]}", "{\"history\":7,\"samples\":[[5,1],]}",
+        "{\"history\":7,\"samples\":[[18446744073709551615,1]]}", "{\"history\":7,\"samples\":[[5,1]]} "}) {
+    EXPECT_TRUE(LogSamples::parse(wrong).empty()) << wrong;
+  }
+}
+
 TEST(Pins, are_read_as_decimal_or_as_json) {
   EXPECT_EQ(parse_pin("17"), 17u);
   EXPECT_EQ(parse_pin("{\"seq\":17}"), 17u);

@@ -58,14 +58,25 @@ Bytes LogSamples::text() const {
 }
 
 LogSamples LogSamples::parse(View text) {
+  const auto skip = [&](View wanted) {
+    if (!text.starts_with(wanted)) return false;
+    text.remove_prefix(wanted.size());
+    return true;
+  };
+  const auto take = [&](auto& number) {
+    const char* const end = text.data() + text.size();
+    const auto [after, error] = std::from_chars(text.data(), end, number);
+    text.remove_prefix(static_cast<std::size_t>(after - text.data()));
+    return error == std::errc{};
+  };
   LogSamples samples;
-  const auto numbers = numbers_in(text);
-  if (!text.starts_with("{\"history\":") || !numbers || numbers->size() % 2 == 0) return samples;
-  samples.history_ = numbers->front();
-  for (std::size_t i = 1; i < numbers->size(); i += 2) {
-    samples.samples_.emplace_back(static_cast<UnixMs>((*numbers)[i]), (*numbers)[i + 1]);
+  if (!skip("{\"history\":") || !take(samples.history_) || !skip(",\"samples\":[")) return {};
+  while (!skip("]}")) {
+    if (!samples.empty() && !skip(",")) return {};
+    auto& [time_ms, seq] = samples.samples_.emplace_back();
+    if (!skip("[") || !take(time_ms) || !skip(",") || !take(seq) || !skip("]")) return {};
   }
-  return samples;
+  return text.empty() ? samples : LogSamples();
 }
 
 std::optional<Seq> parse_pin(View value) {
