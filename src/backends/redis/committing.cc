@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "backends/redis/functions.h"
 #include "contract/mere_put.h"
 
 namespace holdfast::redis {
@@ -105,23 +106,23 @@ void take_answer(const redisReply& reply, Group& group) {
 }  // namespace
 
 void Committing::add_group(Request& request, const Connection& connection, const Group& group) {
+  static const std::string kCommit = function_name("commit");
+  static const std::string kCommitErases = function_name("commit_erases");
   const DatabaseKeys keys = server_.names().of(group.database);
   const bool is_plain = puts_only(group);
-  Arguments arguments{group.database,
-                      keys.encoded_name,
-                      keys.base,
-                      hex16(group.session.first) + hex16(group.session.second),
+  std::string switches = is_plain ? "p" : "b";
+  switches += shape_of(group);
+  switches += group.retry ? "1" : "0";
+  switches += wait_replicas_ > 0 ? "1" : "0";
+  Arguments arguments{keys.base,
+                      "s:" + hex16(group.session.first) + hex16(group.session.second),
                       std::to_string(group.number),
                       hex16(group.content_hash),
-                      group.retry ? "1" : "0",
                       hex16(group.history),
-                      hex16(server_.new_history()),
                       std::to_string(group.now_ms),
-                      std::to_string(group.clock_skew_limit_ms),
-                      hex16(group.token),
-                      shape_of(group),
-                      wait_replicas_ > 0 ? "1" : "0",
-                      is_plain ? "p" : "b"};
+                      switches,
+                      std::to_string(group.clock_skew_limit_ms) + " " + hex16(group.token) + " " +
+                          hex16(server_.new_history()) + " " + keys.encoded_name + " " + group.database};
   for (const Batch& batch : group.batches) {
     if (is_plain) {
       add_put(arguments, batch);
@@ -131,8 +132,10 @@ void Committing::add_group(Request& request, const Connection& connection, const
     for (const Write& write : batch.writes) add_write(arguments, write);
     arguments.add(".");
   }
-  server_.add_call(request, connection, group.database, frees_only(group) ? "commit_erases" : "commit",
-                   arguments);
+  // A group that wants a history is refused where there is no database yet.
+  const bool needs_registries = !is_plain || group.history == 0;
+  Server::add_call(request, connection, keys, frees_only(group) ? kCommitErases : kCommit, arguments,
+                   needs_registries ? Server::Keys::all : Server::Keys::own);
 }
 
 struct Committing::Exchange {

@@ -57,7 +57,7 @@ local function changes(keys, args)
   local slice_seqs, slice_keys = {}, {}
   local function take_slice()
     if #slice_keys == 0 then return true end
-    local raws = redis.call('HMGET', keys[2], unpack(slice_keys))
+    local raws = call('HMGET', keys[2], unpack(slice_keys))
     for i, key in ipairs(slice_keys) do
       if not take_row(slice_seqs[i], key, raws[i]) then return false end
     end
@@ -68,7 +68,7 @@ local function changes(keys, args)
   local function walk()
     local from, walked, newest_walked = '(' .. args[3] .. '-18446744073709551615', 0, nil
     while true do
-      local found = redis.call('XRANGE', keys[4], from, '+', 'COUNT', 100)
+      local found = call('XRANGE', keys[4], from, '+', 'COUNT', 100)
       for _, entry in ipairs(found) do
         local newest = tonumber(match(entry[1], '^%d+'))
         local fields = entry[2]
@@ -105,11 +105,11 @@ local function adopt(keys, args)
   local head = head_of(keys[1])
   if not exists(head) or (head[6] or '') ~= args[1] then return 0 end
   if head[1] then
-    redis.call('HSET', keys[1], 'server', args[2], 'history', args[3])
+    call('HSET', keys[1], 'server', args[2], 'history', args[3])
   else
-    redis.call('HSET', keys[1], 'server', args[2])
+    call('HSET', keys[1], 'server', args[2])
   end
-  redis.call('SPUBLISH', args[4], head[2] or '0')
+  call('SPUBLISH', args[4], head[2] or '0')
   return 1
 end
 
@@ -120,8 +120,8 @@ local function compact(keys, args)
   if not exists(head) then return 0 end
   local floor = tonumber(head[4] or '0')
   local raised = math.max(floor, math.min(tonumber(args[2]), tonumber(head[2] or '0')))
-  if raised > floor then redis.call('HSET', keys[1], 'floor', text(raised)) end
-  return redis.call('XTRIM', keys[4], 'MINID', '~', text(raised + 1) .. '-0', 'LIMIT', 20000)
+  if raised > floor then call('HSET', keys[1], 'floor', text(raised)) end
+  return call('XTRIM', keys[4], 'MINID', '~', text(raised + 1) .. '-0', 'LIMIT', 20000)
 end
 
 -- fence: server, name, channel, history, expected fence, next fence, then, if an import ends: history, seq,
@@ -131,18 +131,18 @@ local function fence(keys, args)
   if is_of_another_server(head, args[1]) then return other_server(head) end
   if (head[1] or kNoHistory) ~= args[4] or (head[5] or '') ~= args[5] then return 0 end
   if not exists(head) then
-    redis.call('ZADD', keys[7], 0, args[2])
-    redis.call('HSET', keys[1], 'seq', '0', 'time', '0', 'floor', '0', 'server', args[1])
+    call('ZADD', keys[7], 0, args[2])
+    call('HSET', keys[1], 'seq', '0', 'time', '0', 'floor', '0', 'server', args[1])
   end
   if args[7] then
-    redis.call('HSET', keys[1], 'history', args[7], 'seq', args[8], 'time', args[9], 'floor', args[8])
+    call('HSET', keys[1], 'history', args[7], 'seq', args[8], 'time', args[9], 'floor', args[8])
   end
   if args[6] == '' then
-    redis.call('HDEL', keys[1], 'fence')
+    call('HDEL', keys[1], 'fence')
   else
-    redis.call('HSET', keys[1], 'fence', args[6])
+    call('HSET', keys[1], 'fence', args[6])
   end
-  redis.call('SPUBLISH', args[3], head[2] or '0')
+  call('SPUBLISH', args[3], head[2] or '0')
   return 1
 end
 
@@ -151,10 +151,10 @@ local function drop(keys, args)
   local head = head_of(keys[1])
   if is_of_another_server(head, args[1]) then return other_server(head) end
   if not exists(head) or (head[1] or kNoHistory) ~= args[5] then return 0 end
-  redis.call('UNLINK', keys[1], keys[2], keys[3], keys[4], keys[5], keys[6])
-  redis.call('ZREM', keys[7], args[2])
-  redis.call('ZREM', keys[8], args[3])
-  redis.call('SPUBLISH', args[4], '0')
+  call('UNLINK', keys[1], keys[2], keys[3], keys[4], keys[5], keys[6])
+  call('ZREM', keys[7], args[2])
+  call('ZREM', keys[8], args[3])
+  call('SPUBLISH', args[4], '0')
   return 1
 end
 
@@ -167,20 +167,20 @@ local function expired(keys, args)
   end
   -- The earliest expiry of a database; its bound is set right.
   local function first_of(name, bound)
-    local first = redis.call('ZRANGE', begin .. name .. ':expiry', 0, 0, 'WITHSCORES')
+    local first = call('ZRANGE', begin .. name .. ':expiry', 0, 0, 'WITHSCORES')
     if #first == 0 then
-      redis.call('ZREM', keys[1], name)
+      call('ZREM', keys[1], name)
       return nil
     end
-    if first[2] ~= bound then redis.call('ZADD', keys[1], first[2], name) end
+    if first[2] ~= bound then call('ZADD', keys[1], first[2], name) end
     return text(tonumber(first[2]))
   end
-  local names = redis.call('ZRANGEBYSCORE', keys[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1000)
+  local names = call('ZRANGEBYSCORE', keys[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1000)
   for i = 1, #names, 2 do
     local name = names[i]
     if first_of(name, names[i + 1]) then
       local set = begin .. name .. ':expiry'
-      local due = redis.call('ZRANGEBYSCORE', set, '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit + 1)
+      local due = call('ZRANGEBYSCORE', set, '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit + 1)
       for at = 1, #due, 2 do
         local expiry = text(tonumber(due[at + 1]))
         if at > 2 * limit or before(now, expiry) then
@@ -191,13 +191,13 @@ local function expired(keys, args)
           answer[#answer + 1] = expiry
         end
       end
-      local later_due = redis.call('ZRANGEBYSCORE', set, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+      local later_due = call('ZRANGEBYSCORE', set, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
       if #later_due > 0 then note_due(text(tonumber(later_due[2]))) end
     end
   end
   if #names == 2000 then note_due(now) end
   for _ = 1, 100 do
-    local next_name = redis.call('ZRANGEBYSCORE', keys[1], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    local next_name = call('ZRANGEBYSCORE', keys[1], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
     if #next_name == 0 then break end
     local first = first_of(next_name[1], next_name[2])
     if first and not before(text(tonumber(next_name[2])), first) then
@@ -212,24 +212,24 @@ end
 -- before there is anything to break
 local function probe(keys, args)
   -- A probe that failed may have left something.
-  redis.call('UNLINK', keys[1], keys[2], keys[3])
-  redis.call('HSET', keys[1], 'a', '1')
-  redis.call('HMGET', keys[1], 'a')
-  redis.call('HGET', keys[1], 'a')
-  redis.call('HDEL', keys[1], 'a')
-  redis.call('ZADD', keys[2], 0, 'a')
-  redis.call('ZCARD', keys[2])
-  redis.call('ZRANGE', keys[2], 0, 0, 'WITHSCORES')
-  redis.call('ZRANGEBYSCORE', keys[2], '-inf', '+inf')
-  redis.call('ZRANGEBYLEX', keys[2], '-', '+')
-  redis.call('ZREVRANGEBYLEX', keys[2], '+', '-')
-  redis.call('ZREM', keys[2], 'a')
-  redis.call('XADD', keys[3], '1-0', '0', 'a')
-  redis.call('XRANGE', keys[3], '-', '+')
-  redis.call('XREVRANGE', keys[3], '+', '-')
-  redis.call('XTRIM', keys[3], 'MINID', '2-0')
-  redis.call('SPUBLISH', args[1], 'probe')
-  redis.call('UNLINK', keys[1], keys[2], keys[3])
+  call('UNLINK', keys[1], keys[2], keys[3])
+  call('HSET', keys[1], 'a', '1')
+  call('HMGET', keys[1], 'a')
+  call('HGET', keys[1], 'a')
+  call('HDEL', keys[1], 'a')
+  call('ZADD', keys[2], 0, 'a')
+  call('ZCARD', keys[2])
+  call('ZRANGE', keys[2], 0, 0, 'WITHSCORES')
+  call('ZRANGEBYSCORE', keys[2], '-inf', '+inf')
+  call('ZRANGEBYLEX', keys[2], '-', '+')
+  call('ZREVRANGEBYLEX', keys[2], '+', '-')
+  call('ZREM', keys[2], 'a')
+  call('XADD', keys[3], '1-0', '0', 'a')
+  call('XRANGE', keys[3], '-', '+')
+  call('XREVRANGE', keys[3], '+', '-')
+  call('XTRIM', keys[3], 'MINID', '2-0')
+  call('SPUBLISH', args[1], 'probe')
+  call('UNLINK', keys[1], keys[2], keys[3])
   return 1
 end
 )lua";

@@ -9,7 +9,7 @@ View reading_functions() {
 local function get(keys, args)
   local head = head_of(keys[1])
   if is_of_another_server(head, args[1]) then return other_server(head) end
-  head[7] = redis.call('HGET', keys[2], args[2])
+  head[7] = call('HGET', keys[2], args[2])
   return head
 end
 
@@ -36,7 +36,7 @@ local function read(keys, args)
   local cut = false
   for from = 0, count - 1, 64 do
     local most = math.min(from + 64, count) - 1
-    local raws = cut and {} or redis.call('HMGET', keys[2], unpack(args, at + from, at + most))
+    local raws = cut and {} or call('HMGET', keys[2], unpack(args, at + from, at + most))
     for i, raw in ipairs(raws) do
       if raw then
         local _, expiry, value_at = entry_of(raw)
@@ -60,12 +60,12 @@ local function read(keys, args)
     while true do
       local found
       if reverse then
-        found = redis.call('ZREVRANGEBYLEX', keys[3], high, low, 'LIMIT', 0, slice)
+        found = call('ZREVRANGEBYLEX', keys[3], high, low, 'LIMIT', 0, slice)
       else
-        found = redis.call('ZRANGEBYLEX', keys[3], low, high, 'LIMIT', 0, slice)
+        found = call('ZRANGEBYLEX', keys[3], low, high, 'LIMIT', 0, slice)
       end
       if #found == 0 then return page end
-      local raws = redis.call('HMGET', keys[2], unpack(found))
+      local raws = call('HMGET', keys[2], unpack(found))
       local bytes = 0
       for i, key in ipairs(found) do
         local raw = raws[i]
@@ -106,7 +106,7 @@ local function read(keys, args)
       held = is_unchanged(keys, head, log, time, next_argument(), next_argument(), next_argument(),
                           next_argument())
     else
-      held = holds(wanted, redis.call('HGET', keys[2], next_argument()), time)
+      held = holds(wanted, call('HGET', keys[2], next_argument()), time)
     end
     if not held then
       failed = i - 1

@@ -15,22 +15,37 @@ local kSessionKeptMs = 604800000
 local kSessionUntouchableMs = 3600000
 
 -- Not there yet while the library is being loaded.
-local byte, sub, find, match, format, whole
+local call, byte, sub, find, match, format, whole
 local function prepared(callback)
   return function(keys, args)
-    byte, sub, find, match, format = string.byte, string.sub, string.find, string.match, string.format
-    -- Of the two formats that are exact the first is faster, where a long has 64 bits.
-    whole = whole or (format('%d', 2 ^ 52) == '4503599627370496' and '%d' or '%.0f')
+    if not call then
+      call = redis.call
+      byte, sub, find, match, format = string.byte, string.sub, string.find, string.match, string.format
+      -- Of the two formats that are exact the first is faster, where a long has 64 bits.
+      whole = format('%d', 2 ^ 52) == '4503599627370496' and '%d' or '%.0f'
+    end
     return callback(keys, args)
   end
 end
 
 local function text(number) return format(whole, number) end
 
+-- Of numbers that are mostly small.
+local kSmallTexts = {}
+local function small_text(number)
+  local known = kSmallTexts[number]
+  if not known then
+    known = text(number)
+    if number < 1024 then kSmallTexts[number] = known end
+  end
+  return known
+end
+
 -- Decimal texts of any size.
 local function before(a, b)
-  if #a < 16 and #b < 16 then return tonumber(a) < tonumber(b) end
   if a == b then return false end
+  -- Adding makes a number of a text in a third of the time of tonumber().
+  if #a < 16 and #b < 16 then return a + 0 < b + 0 end
   local a_negative, b_negative = byte(a) == 45, byte(b) == 45
   if a_negative ~= b_negative then return a_negative end
   if #a ~= #b then return (#a < #b) ~= a_negative end
@@ -89,11 +104,11 @@ local function is_live(expiry, time) return expiry == '-' or before(time, expiry
 
 local function call_in_slices(command, key, items, size)
   for i = 1, #items, size do
-    redis.call(command, key, unpack(items, i, math.min(i + size - 1, #items)))
+    call(command, key, unpack(items, i, math.min(i + size - 1, #items)))
   end
 end
 
-local function head_of(key) return redis.call('HMGET', key, unpack(kHead)) end
+local function head_of(key) return call('HMGET', key, unpack(kHead)) end
 local function exists(head) return head[1] or head[5] end
 local function is_importing(head) return head[5] and sub(head[5], 1, 10) == 'importing ' end
 -- Whether what the head says was written by a server that may have lost commits since.
@@ -107,7 +122,7 @@ end
 
 local function log_row(log, i)
   while i > log.rows and not log.done do
-    local found = redis.call('XREVRANGE', log.key, log.from, '-', 'COUNT', 100)
+    local found = call('XREVRANGE', log.key, log.from, '-', 'COUNT', 100)
     if #found < 100 then log.done = true end
     for _, entry in ipairs(found) do
       local newest = tonumber(match(entry[1], '^%d+'))
@@ -137,7 +152,7 @@ local function is_unchanged(keys, head, log, time, since_text, read_time, first,
   if not before(read_time, time) then return true end
   local offset = 0
   while true do
-    local due = redis.call('ZRANGEBYSCORE', keys[5], read_time, time, 'WITHSCORES', 'LIMIT', offset, 1000)
+    local due = call('ZRANGEBYSCORE', keys[5], read_time, time, 'WITHSCORES', 'LIMIT', offset, 1000)
     for at = 1, #due, 2 do
       if contains(range, due[at]) then
         local expiry = text(tonumber(due[at + 1]))

@@ -13,6 +13,9 @@ namespace holdfast::redis {
 /// registries too, is in one slot of a cluster.
 inline constexpr std::size_t kTags = 64;
 
+/// So many keys of a database are its own; the registries' follow.
+inline constexpr std::size_t kOwnKeys = 6;
+
 /// The order that the functions expect.
 struct DatabaseKeys {
   std::size_t tag = 0;

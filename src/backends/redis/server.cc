@@ -170,11 +170,11 @@ std::vector<Answer> Server::ask_each(std::span<const std::size_t> tags, const Ad
   return answers;
 }
 
-void Server::add_call(Request& request, const Connection& connection, View database, View function,
-                      const Arguments& arguments) const {
-  const DatabaseKeys keys = names_.of(database);
-  Arguments begin{"FCALL", function_name(function), "8"};
-  for (const std::string& key : keys.keys) begin.add(key);
+void Server::add_call(Request& request, const Connection& connection, const DatabaseKeys& keys, View function,
+                      const Arguments& arguments, Keys which) {
+  const std::size_t count = which == Keys::all ? keys.keys.size() : kOwnKeys;
+  Arguments begin{"FCALL", function, std::to_string(count)};
+  for (std::size_t i = 0; i < count; ++i) begin.add(keys.keys[i]);
   begin.add(connection.facts().identity);
   request.command(begin, arguments);
 }
@@ -214,14 +214,14 @@ std::uint64_t Server::new_history() {
 
 Reply Server::call(View database, View function, const Arguments& arguments, Deadline deadline) {
   const Add add = [&](Request& request, const Connection& connection, std::size_t) {
-    add_call(request, connection, database, function, arguments);
+    add_call(request, connection, names_.of(database), function_name(function), arguments);
   };
   return ask({KeyNames::tag_of(database), 0, database}, add, deadline).reply;
 }
 
 Reply Server::call_once(View database, View function, const Arguments& arguments, Deadline deadline) {
   const Add add = [&](Request& request, const Connection& connection, std::size_t) {
-    add_call(request, connection, database, function, arguments);
+    add_call(request, connection, names_.of(database), function_name(function), arguments);
   };
   return ask({KeyNames::tag_of(database), 0, database, true}, add, deadline).reply;
 }

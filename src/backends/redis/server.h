@@ -65,9 +65,15 @@ class Server {
 
   // For those who lead a conversation of their own.
 
-  /// FCALL with the keys of the database and the identity of the connection's server.
-  void add_call(Request& request, const Connection& connection, View database, View function,
-                const Arguments& arguments) const;
+  /// Which keys of a database a function is given.
+  enum class Keys : std::uint8_t {
+    all,
+    own,  ///< without those of the registries, which other databases share
+  };
+  /// FCALL with keys of the database and the identity of the connection's server. `function` is the whole
+  /// name.
+  static void add_call(Request& request, const Connection& connection, const DatabaseKeys& keys,
+                       View function, const Arguments& arguments, Keys which = Keys::all);
   void load_library(Connection& connection, Deadline deadline);
   /// After an answer that is_of_another_server(): the next call may be judged.
   void adopt(Connection& connection, View database, const redisReply& reply, bool asking, Deadline deadline);
