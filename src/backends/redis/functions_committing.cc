@@ -349,7 +349,7 @@ local function commit(keys, args)
   -- A session that was used in the same minute has a place that is good enough for forgetting it.
   local is_placed = used_at == time or used_at and math.floor(used_at / 60000) == math.floor(time / 60000)
   local is_of_puts = byte(args[8]) == 112
-  if is_of_puts and head[1] and not args[kFirstItem + 3] then
+  if is_of_puts and head[1] and #args == kFirstItem + 2 then
     local answer = commit_put(keys, args, head, record, is_placed, time)
     if answer then return answer end
   end
