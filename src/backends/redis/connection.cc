@@ -84,8 +84,10 @@ bool is_refusal(const redisReply& reply) {
   return meaning != nullptr && meaning->refusal;
 }
 
-void Arguments::add(View argument) {
-  ++count_;
+namespace {
+
+/// Appends one argument in the form that the server reads.
+void append_argument(std::string& bytes, View argument) {
   std::array<char, 24> length{};
   char* at = length.data() + length.size();
   *--at = '\n';
@@ -96,9 +98,22 @@ void Arguments::add(View argument) {
     number /= 10;
   } while (number != 0);
   *--at = '$';
-  bytes_.append(at, static_cast<std::size_t>(length.data() + length.size() - at));
-  bytes_.append(argument);
-  bytes_.append("\r\n", 2);
+  bytes.append(at, static_cast<std::size_t>(length.data() + length.size() - at));
+  bytes.append(argument);
+  bytes.append("\r\n", 2);
+}
+
+}  // namespace
+
+void Arguments::add(View argument) {
+  ++count_;
+  append_argument(bytes_, argument);
+}
+
+void Request::command(std::initializer_list<View> arguments) {
+  bytes_ += "*" + std::to_string(arguments.size()) + "\r\n";
+  for (const View argument : arguments) append_argument(bytes_, argument);
+  ++commands_;
 }
 
 void Request::command(const Arguments& first, const Arguments& rest) {

@@ -51,6 +51,7 @@ class Arguments {
 class Request {
  public:
   void command(const Arguments& arguments) { command(arguments, {}); }
+  void command(std::initializer_list<View> arguments);
   void command(const Arguments& first, const Arguments& rest);
   const std::string& bytes() const { return bytes_; }
   std::size_t commands() const { return commands_; }
