@@ -383,10 +383,11 @@ local function commit(keys, args)
   for from = 1, #row_keys, kMostArguments / 2 do
     local most = math.min(from + kMostArguments / 2 - 1, #row_keys)
     local newest = row_seqs[most]
-    local fields = {}
+    local fields, count = {}, 0
     for row = from, most do
-      fields[#fields + 1] = small_text(newest - row_seqs[row])
-      fields[#fields + 1] = row_keys[row]
+      fields[count + 1] = small_text(newest - row_seqs[row])
+      fields[count + 2] = row_keys[row]
+      count = count + 2
     end
     call('XADD', keys[4], text(newest) .. '-' .. small_text(part), unpack(fields))
     part = part + 1

@@ -249,9 +249,9 @@ std::optional<Server::Got> Server::get_plainly(const std::string& base, std::siz
   const std::string head = base + ":head";
   Request request;
   request.command(kBegin);
-  // Erases nothing, as there is no such key. A server that has become a replica, or lost its own, refuses
+  // Erases nothing, as no head has such a field. A server that has become a replica, or lost its own, refuses
   // commands that write, as it refuses functions, and the transaction with them.
-  request.command({"UNLINK", base + ":-"});
+  request.command({"HDEL", head, "-"});
   request.command({"HMGET", head}, kFields);
   request.command({"HGET", base + ":entries", key});
   request.command(kEnd);
