@@ -42,6 +42,23 @@ const Meaning* meaning_of(const redisReply& reply) {
   return found == std::end(kMeanings) ? nullptr : found;
 }
 
+/// Appends one argument in the form that the server reads.
+void append_argument(std::string& bytes, View argument) {
+  std::array<char, 24> length{};
+  char* at = length.data() + length.size();
+  *--at = '\n';
+  *--at = '\r';
+  std::size_t number = argument.size();
+  do {
+    *--at = static_cast<char>('0' + number % 10);
+    number /= 10;
+  } while (number != 0);
+  *--at = '$';
+  bytes.append(at, static_cast<std::size_t>(length.data() + length.size() - at));
+  bytes.append(argument);
+  bytes.append("\r\n", 2);
+}
+
 }  // namespace
 
 View text_of(const redisReply& reply) { return reply.str == nullptr ? View() : View(reply.str, reply.len); }
@@ -83,27 +100,6 @@ bool is_refusal(const redisReply& reply) {
   const Meaning* meaning = meaning_of(reply);
   return meaning != nullptr && meaning->refusal;
 }
-
-namespace {
-
-/// Appends one argument in the form that the server reads.
-void append_argument(std::string& bytes, View argument) {
-  std::array<char, 24> length{};
-  char* at = length.data() + length.size();
-  *--at = '\n';
-  *--at = '\r';
-  std::size_t number = argument.size();
-  do {
-    *--at = static_cast<char>('0' + number % 10);
-    number /= 10;
-  } while (number != 0);
-  *--at = '$';
-  bytes.append(at, static_cast<std::size_t>(length.data() + length.size() - at));
-  bytes.append(argument);
-  bytes.append("\r\n", 2);
-}
-
-}  // namespace
 
 void Arguments::add(View argument) {
   ++count_;
