@@ -85,7 +85,7 @@ bool for_each_commit(View row, const std::function<bool(Seq, const std::vector<V
   Seq seq = 0;
   while (!decoder.done()) {
     const std::uint64_t step = decoder.number();
-    if (step == 0) damaged("change log row");
+    if (step == 0 || step > UINT64_MAX - seq) damaged("change log row");
     seq += step;
     keys.clear();
     for (std::uint64_t left = decoder.count(); left > 0; --left)

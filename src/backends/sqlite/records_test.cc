@@ -72,6 +72,14 @@ TEST(LogRows, AreReportedWhenTheyAreCutOffOrGarbled) {
   }
 }
 
+TEST(LogRows, AreReportedWhenTheyCountBeyondTheLastNumber) {
+  LogRow row;
+  std::vector<Bytes> keys = {"key"};
+  row.append(UINT64_MAX, keys);
+  EXPECT_EQ(commits_of(row.bytes()).size(), 1u);
+  EXPECT_THROW(commits_of(row.bytes() + Bytes("\x01\x00", 2)), Error);
+}
+
 TEST(Outcomes, ComeBackFromThePositionAfterTheGroup) {
   const std::vector<Outcome> outcomes = {{0, 3}, {11, {}}, {0, 0}, {12, {}}};
   EXPECT_EQ(decode_outcomes(encode_outcomes(outcomes), {5, 12}), outcomes);
