@@ -239,6 +239,7 @@ Committer::Pending Committer::commit_once(Connection& connection, const Pending&
       left.push_back({&group, Way::general});
     } else {
       take_puts(group, answer, ways[i] == Way::direct ? kDirectHistory : kHistory);
+      note_seq(group);
       has_written = true;
     }
   }
@@ -264,6 +265,12 @@ void Committer::forget(const Group& group) {
   places_.erase({group.database, group.session});
 }
 
+void Committer::note_seq(const Group& group) {
+  const std::lock_guard lock(mutex_);
+  const auto found = places_.find({group.database, group.session});
+  if (found != places_.end()) found->second.ids.seq = group.at.seq;
+}
+
 void Committer::note_detour(const Group& group) {
   const std::lock_guard lock(mutex_);
   const auto found = places_.find({group.database, group.session});
@@ -277,7 +284,7 @@ void Committer::remember(const Group& group, std::int64_t database, std::int64_t
   const std::lock_guard lock(mutex_);
   if (places_.size() >= kMostPlaces) places_.clear();
   Place& place = places_[{group.database, group.session}];
-  place.ids = {database, session};
+  place.ids = {database, session, group.at.seq};
 }
 
 Committer::Way Committer::add_call(const Task& task, const ServerFacts& facts, std::vector<Call>& calls) {

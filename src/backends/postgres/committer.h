@@ -53,6 +53,8 @@ class Committer {
   void remember(const Group& group, std::int64_t database, std::int64_t session);
   /// The ids need not be right.
   void forget(const Group& group);
+  /// The group has been done.
+  void note_seq(const Group& group);
   /// The group had to be done by commit_group after it was tried otherwise.
   void note_detour(const Group& group);
 

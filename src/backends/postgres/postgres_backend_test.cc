@@ -259,6 +259,29 @@ TEST_F(PostgresCheckedPuts, that_all_demand_a_version_are_written_with_their_exp
   EXPECT_EQ(backend_->changes("db", {.since = {group.at.history, 3}}).items.size(), 2u);
 }
 
+TEST_F(PostgresCheckedPuts, that_all_demand_a_version_are_written_each_to_its_own_key) {
+  constexpr std::size_t kKeys = 300;
+  const auto key = [](std::size_t i) { return "key " + std::to_string(i * 7919 % kKeys); };
+  std::vector<Batch> first, second;
+  for (std::size_t i = 0; i < kKeys; ++i) first.push_back({{}, {Write::put(key(i), "old")}});
+  const Group before = commit(std::move(first));
+  ASSERT_FALSE(before.error) << before.error->what();
+  // In another order than that of the keys, and than that of the rows.
+  for (std::size_t i = kKeys; i-- > 0;) {
+    const std::size_t which = i * 7 % kKeys;
+    second.push_back({{Check::has_version(key(which), before.outcomes[which].seq)},
+                      {Write::put(key(which), "of " + key(which))}});
+  }
+  const std::vector<Batch> batches = second;
+  const Group group = commit(std::move(second));
+  ASSERT_FALSE(group.error) << group.error->what();
+  for (std::size_t i = 0; i < kKeys; ++i) {
+    const Bytes& own = batches[i].writes[0].key;
+    EXPECT_EQ(client_.value(own), "of " + own);
+    EXPECT_EQ(client_.read({own}).gets[0]->version, group.outcomes[i].seq);
+  }
+}
+
 TEST_F(PostgresCheckedPuts, that_all_demand_a_version_are_judged_one_by_one) {
   for (const Check& wrong :
        {Check::has_version("b", 1), Check::has_version("dead", 3), Check::has_version("none", 7)}) {
@@ -383,6 +406,80 @@ TEST_F(PostgresPuts, are_answered_from_the_record_if_they_have_been_done) {
   ASSERT_FALSE(late.error) << late.error->what();
   EXPECT_EQ(late.outcomes, sent.outcomes);
   EXPECT_EQ(client_.position().seq, 2u) << "once";
+}
+
+/// A get of somebody who has read before, so that its backend knows where; then things went on elsewhere.
+class PostgresGets : public testing::Test {
+ protected:
+  PostgresGets() {
+    for (const char* value : {"1", "2", "3", "4"}) elsewhere_.put("k", value);
+    before_ = reader_.read({"k"}).at;
+  }
+
+  const std::string schema_ = unique_name();
+  const std::unique_ptr<Backend> backend_ = open_store(schema_), other_ = open_store(schema_);
+  TestClient reader_{*backend_, environment(), "db"}, elsewhere_{*other_, environment(), "db", 2};
+  Position before_;
+};
+
+TEST_F(PostgresGets, see_what_others_have_committed_and_when) {
+  EXPECT_EQ(before_.seq, 4u);
+  for (const char* value : {"5", "6", "7"}) {
+    const Group put = elsewhere_.put("k", value);
+    elsewhere_.put("l", value);
+    const ReadAnswer answer = reader_.read({"k"});
+    EXPECT_EQ(answer.gets[0]->value, value);
+    EXPECT_EQ(answer.gets[0]->version, put.at.seq);
+    EXPECT_EQ(answer.at, (Position{before_.history, put.at.seq + 1}));
+  }
+  EXPECT_EQ(reader_.value("none"), "(none)");
+}
+
+TEST_F(PostgresGets, see_that_the_database_was_dropped) {
+  elsewhere_.drop();
+  const ReadAnswer answer = reader_.read({"k"});
+  EXPECT_FALSE(answer.gets[0]);
+  EXPECT_EQ(answer.at, Position());
+}
+
+TEST_F(PostgresGets, see_that_the_database_was_dropped_and_made_again) {
+  elsewhere_.drop();
+  elsewhere_.put("k", "other");
+  for (int i = 0; i < 2; ++i) {
+    const ReadAnswer answer = reader_.read({"k"});
+    EXPECT_EQ(answer.gets[0]->value, "other");
+    EXPECT_EQ(answer.at.seq, 1u);
+    EXPECT_NE(answer.at.history, before_.history);
+  }
+}
+
+TEST_F(PostgresGets, see_that_commits_were_lost) {
+  // As after the restore of a dump, or of a server that does not sync.
+  Sql()("DELETE FROM " + schema_ + ".commits WHERE last_seq > 2");
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(reader_.read({"k"}).at, (Position{before_.history, 2}));
+}
+
+TEST_F(PostgresGets, see_that_the_cluster_is_another_one) {
+  Sql()("UPDATE " + schema_ + ".database SET lineage = 'another cluster'");
+  const ReadAnswer answer = reader_.read({"k"});
+  EXPECT_EQ(answer.gets[0]->value, "4");
+  EXPECT_NE(answer.at.history, before_.history);
+  EXPECT_EQ(answer.at.seq, 4u);
+}
+
+TEST_F(PostgresGets, are_answered_by_a_frozen_database_and_refused_by_one_that_has_moved) {
+  Fence fence;
+  fence.state = Fence::State::moved;
+  fence.token = 7;
+  fence.place = "elsewhere";
+  Fence frozen = fence;
+  frozen.state = Fence::State::frozen;
+  frozen.place.clear();
+  ASSERT_TRUE(other_->fence("db", {}, frozen, reader_.soon()));
+  EXPECT_EQ(reader_.value("k"), "4");
+  ASSERT_TRUE(other_->fence("db", frozen, fence, reader_.soon()));
+  EXPECT_EQ(code_of([&] { reader_.value("k"); }), code_of([&] { reader_.position(); }));
+  EXPECT_THROW(reader_.value("k"), Error);
 }
 
 TEST(PostgresBackend, looks_at_ten_thousand_rows_of_the_log_for_a_range_that_is_checked_and_no_more) {

@@ -32,10 +32,11 @@ struct PutArrays : PutKinds {
   explicit PutArrays(const Group& group);
 };
 
-/// The ids of a database and of a session in it.
+/// The ids of a database and of a session in it, and the number of a commit that it has or had.
 struct PlaceIds {
   std::int64_t database = 0;
   std::int64_t session = 0;
+  Seq seq = 0;
 };
 
 /// The statements for groups that PutArrays are enough for, in which either every batch demands some version

@@ -15,6 +15,8 @@ namespace {
 constexpr const char* kSentBytes = "9437184";
 /// Rows of the change log that one statement looks at, unless a single commit has more.
 constexpr std::size_t kFewestLogRows = 1'000;
+/// Names of databases that are kept.
+constexpr std::size_t kMostPlaces = 10'000;
 
 /// One row, whose id is null if there is no such database: `h`, with the effective time t at $2.
 std::string head_with(const std::string& text) {
@@ -50,6 +52,21 @@ std::string scan_text(bool reverse, ScanKind kind) {
                    "sum(octet_length(e.key) + octet_length(e.value)) OVER (ORDER BY e.key" +
                    order + " ROWS UNBOUNDED PRECEDING) AS running FROM (" + entries + ") e) x");
 }
+
+// What a get usually finds: an open database with the same id as last time, and no lower number. Its newest
+// commit is looked for from that number on, since without a bound a whole page of the index would be looked
+// at, and fewer columns have to be described. No row, or another fence, means that only the statement for any
+// database can tell.
+constexpr const char* kNear = R"sql(
+SELECT d.history, d.lineage, d.floor, d.fence, g.last_seq, g.time, pg_postmaster_start_time() AS started,
+       e.version, e.expires, e.value
+FROM {s}.database d
+CROSS JOIN (SELECT c.last_seq, c.time FROM {s}.commits c WHERE c.db = $3::int8 AND c.last_seq >= $4::int8
+            ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g
+LEFT JOIN {s}.entry e ON e.db = $3::int8 AND e.key = $2::bytea
+WHERE d.name = $1::text AND d.id = $3::int8
+)sql";
+constexpr int kNearColumnCount = 7;
 
 constexpr const char* kGets = R"sql(
 SELECT x.n, x.version, x.expires, x.size, CASE WHEN x.running <= 9437184 THEN x.value END
@@ -144,6 +161,7 @@ Reader::Reader(Server& server, const std::string& schema)
               with_head("SELECT {head}, e.version, e.expires, e.value FROM {tables} LEFT JOIN {s}.entry e ON "
                         "e.db = d.id AND e.key = $2::bytea WHERE d.name = $1::text"),
               schema)},
+      near_{schema + ".near", in_schema(kNear, schema)},
       gets_{schema + ".gets", in_schema(head_with(kGets), schema)},
       checks_{schema + ".checks",
               in_schema(
@@ -262,22 +280,70 @@ ReadAnswer Reader::read_once(Connection& connection, View database, const ReadRe
   return answer;
 }
 
+std::optional<Reader::Place> Reader::place_of(View database) {
+  const std::lock_guard lock(mutex_);
+  const auto found = places_.find(database);
+  if (found == places_.end()) return std::nullopt;
+  return found->second;
+}
+
+void Reader::remember(View database, const HeadRow& row) {
+  const std::lock_guard lock(mutex_);
+  const auto found = places_.find(database);
+  if (row.head.seq == 0) {
+    if (found != places_.end()) places_.erase(found);
+  } else if (found != places_.end()) {
+    found->second = {row.id, row.head.seq};
+  } else {
+    if (places_.size() >= kMostPlaces) places_.clear();
+    places_.emplace(database, Place{row.id, row.head.seq});
+  }
+}
+
+std::optional<HeadRow> Reader::read_near(Connection& connection, View database, View key, Deadline deadline,
+                                         Rows& rows) {
+  const std::optional<Place> place = place_of(database);
+  if (!place) return std::nullopt;
+  Parameters parameters;
+  parameters.bytes(database).bytes(key).int8(place->id).int8(place->seq);
+  rows = connection.run(near_, std::move(parameters), deadline);
+  if (rows.size() == 0 || rows.int4(0, 3) != static_cast<std::int32_t>(Fence::State::open))
+    return std::nullopt;
+  HeadRow row;
+  row.id = place->id;
+  row.head.history = static_cast<std::uint64_t>(rows.int8(0, 0));
+  row.lineage = std::string(rows.bytes(0, 1));
+  row.head.floor = static_cast<Seq>(rows.int8(0, 2));
+  row.head.seq = static_cast<Seq>(rows.int8(0, 4));
+  row.head.time_ms = rows.int8(0, 5);
+  row.server_started_us = rows.int8(0, 6);
+  if (row.head.seq != place->seq) remember(database, row);
+  return row;
+}
+
 std::optional<ReadAnswer> Reader::read_one(Connection& connection, View database, const ReadRequest& request,
                                            Deadline deadline) {
   const View key = request.gets.front();
-  const Rows rows = connection.run(one_, Parameters().bytes(database).bytes(key), deadline);
-  const HeadRow row = head_row(rows, 0, 0);
+  Rows rows;
+  std::optional<HeadRow> near = read_near(connection, database, key, deadline, rows);
+  const int entry_column = near ? kNearColumnCount : kHeadColumnCount;
+  if (!near) {
+    rows = connection.run(one_, Parameters().bytes(database).bytes(key), deadline);
+    near = head_row(rows, 0, 0);
+    remember(database, *near);
+  }
+  const HeadRow& row = *near;
   if (is_of_another_past(row, connection)) return std::nullopt;
   ReadAnswer answer;
   answer.time_ms = admit_read(database, row.head, request);
   answer.at = row.head.position();
   answer.floor = row.head.floor;
   std::optional<Entry>& entry = answer.gets.emplace_back();
-  if (rows.size() == 0 || rows.is_null(0, kHeadColumnCount)) return answer;
-  const std::optional<UnixMs> expires_at_ms = rows.maybe_int8(0, kHeadColumnCount + 1);
+  if (rows.size() == 0 || rows.is_null(0, entry_column)) return answer;
+  const std::optional<UnixMs> expires_at_ms = rows.maybe_int8(0, entry_column + 1);
   if (is_live(expires_at_ms, answer.time_ms)) {
-    entry = Entry{Bytes(key), Bytes(rows.bytes(0, kHeadColumnCount + 2)),
-                  static_cast<Seq>(rows.int8(0, kHeadColumnCount)), expires_at_ms};
+    entry = Entry{Bytes(key), Bytes(rows.bytes(0, entry_column + 2)),
+                  static_cast<Seq>(rows.int8(0, entry_column)), expires_at_ms};
   }
   return answer;
 }

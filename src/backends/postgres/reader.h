@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -40,6 +42,10 @@ class Reader {
                        std::size_t values);
   std::optional<ReadAnswer> read_one(Connection& connection, View database, const ReadRequest& request,
                                      Deadline deadline);
+  /// The head of kNear, whose entry is behind it in `rows`. Nothing if it is not known what to look for, or
+  /// if the database is not what it was when it was read last.
+  std::optional<HeadRow> read_near(Connection& connection, View database, View key, Deadline deadline,
+                                   Rows& rows);
   /// Nothing if a value was not sent since it is larger than most.
   static std::optional<Page> page_of(const Rows& rows, const Scan& scan, std::size_t values,
                                      AnswerBudget& budget);
@@ -48,9 +54,20 @@ class Reader {
   Changes changes_once(Connection& connection, View database, const ChangesRequest& request,
                        Deadline deadline);
 
+  /// What a database is called in the tables, and the number of a commit that it has or had.
+  struct Place {
+    std::int64_t id = 0;
+    Seq seq = 0;
+  };
+  std::optional<Place> place_of(View database);
+  void remember(View database, const HeadRow& row);
+
   Server& server_;
-  const Statement begin_, end_, head_, one_, gets_, checks_, changes_, adopt_, expired_, databases_, heads_;
+  const Statement begin_, end_, head_, one_, near_, gets_, checks_, changes_, adopt_, expired_, databases_,
+      heads_;
   const Scans scans_;
+  std::mutex mutex_;
+  std::map<Bytes, Place, std::less<>> places_;
 };
 
 }  // namespace holdfast::postgres
