@@ -63,7 +63,12 @@ function(holdfast_test name)
   if("concurrent" IN_LIST arg_LABELS)
     add_dependencies(concurrent_tests ${name})
   endif()
+  # Long enough for the longest of them on a slow machine.
+  set(timeout_s 900)
+  if(CMAKE_CXX_FLAGS MATCHES "sanitize=thread")
+    set(timeout_s 2400)
+  endif()
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 900
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${timeout_s}
                        ENVIRONMENT "GTEST_OUTPUT=xml:${CMAKE_BINARY_DIR}/gtest/${name}.xml")
 endfunction()
