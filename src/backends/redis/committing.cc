@@ -146,7 +146,7 @@ struct Committing::Exchange {
   std::vector<Group*> open = {};
 };
 
-void Committing::commit(std::vector<Group*> groups, Deadline deadline) {
+void Committing::commit(const std::vector<Group*>& groups, Deadline deadline) {
   std::vector<Sending> sendings;
   for (Group* group : groups) {
     try {

@@ -13,7 +13,7 @@ class Committing {
       : server_(server), clock_(environment.clock), wait_replicas_(wait_replicas) {}
 
   /// Does not throw; every group gets outcomes or an error.
-  void commit(std::vector<Group*> groups, Deadline deadline);
+  void commit(const std::vector<Group*>& groups, Deadline deadline);
 
  private:
   /// A group, and where it goes.
