@@ -88,7 +88,8 @@ TEST(Input, AFileThatIsNotThereIsAnErrorThatNamesIt) {
   try {
     Input input("/nowhere/at all");
     FAIL() << "it was opened";
-  } catch (const UsageError& error) {
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::not_found);
     EXPECT_NE(std::string(error.what()).find("/nowhere/at all"), std::string::npos);
   }
 }
