@@ -18,6 +18,8 @@ namespace {
 constexpr std::size_t kJobsPerCommit = 100;
 
 bool lets_through(const DeadFilter& filter, const JobRecord& record) {
+  // Neither its kind nor when it was set aside is known.
+  if (record.is_unreadable() && (filter.kind || filter.since_ms || filter.before_ms)) return false;
   return (!filter.kind || *filter.kind == record.kind) &&
          (!filter.reason || *filter.reason == record.reason) &&
          (!filter.since_ms || record.finished_at_ms >= *filter.since_ms) &&

@@ -156,14 +156,14 @@ bool QueueClaims::claim_within(Transaction& transaction, std::span<Demand* const
 
   std::size_t bytes = 0;
   const auto take = [&](JobCandidate& job) {
-    bytes += std::max<std::size_t>(job.entry.value.size(), job.record.body.size_bytes);
     transaction.require(job.entry);
-    if (job.record.is_unreadable()) {
-      moves.set_aside(job.entry);
-      return job.entry.key.starts_with(keys_.leased());
-    }
-    moves.take(job.entry);
     const bool is_abandoned = job.entry.key.starts_with(keys_.leased());
+    if (job.record.is_unreadable()) {
+      bytes += moves.set_aside(job.entry);
+      return is_abandoned;
+    }
+    bytes += std::max<std::size_t>(job.entry.value.size(), job.record.body.size_bytes);
+    moves.take(job.entry);
     if (is_abandoned)
       job.record.note_error(now_ms, "the lease ended before the job was completed or had failed");
     return is_abandoned;

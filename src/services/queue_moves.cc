@@ -17,8 +17,8 @@ LeaseLost lease_lost() {
 namespace {
 
 constexpr std::size_t kPlaceBytes = 16;
-/// What a job that has waited counts for when it goes on or dies, beside its own size: so few of these fit
-/// into what a commit moves that their writes fit into it too.
+/// What a job that has waited, or cannot be read, counts for when it goes on or dies, beside its own size: so
+/// few of these fit into what a commit moves that their writes fit into it too.
 constexpr std::size_t kParentBytes = kMoveBytes / 100;
 
 /// The writes of a job that is put by stamp below `key`, and of its place if it is not ready.
@@ -146,24 +146,29 @@ void QueueMoves::put_in_turn(View id, const JobRecord& record, UnixMs due_at_ms)
 
 std::size_t QueueMoves::settle(View id, const JobRecord& record, JobEnd end) {
   std::size_t bytes = 0;
-  while (!record.ordering_key.empty()) {
-    const Page next = transaction_.scan(Range::prefix(keys_.chain(record.ordering_key)), {.limit = 1});
+  if (!record.ordering_key.empty()) bytes = promote_next(record.ordering_key);
+  return bytes + settle_without_turn(id, record, end);
+}
+
+std::size_t QueueMoves::promote_next(View ordering_key) {
+  Range chain = Range::prefix(keys_.chain(ordering_key));
+  for (std::size_t bytes = 0;;) {
+    const Page next = transaction_.scan(chain, {.limit = 1});
     if (next.entries.empty()) {
-      transaction_.erase(keys_.lock(record.ordering_key));
-      break;
+      transaction_.erase(keys_.lock(ordering_key));
+      return bytes;
     }
     const Entry& entry = next.entries.front();
-    bytes += entry.value.size();
-    const JobRecord promoted = JobRecord::parse_any(entry.value);
-    if (promoted.is_unreadable()) {
-      set_aside(entry);
-      continue;
+    const JobRecord record = JobRecord::parse_any(entry.value);
+    if (!record.is_unreadable()) {
+      take(entry);
+      put(job_id_of(entry.key), record, record.run_at_ms.value_or(0));
+      return bytes + entry.value.size();
     }
-    take(entry);
-    put(job_id_of(entry.key), promoted, promoted.run_at_ms.value_or(0));
-    break;
+    // Those that are too many for this commit are passed over until a later one.
+    if (bytes <= kMoveBytes / 4) bytes += set_aside(entry);
+    chain.begin = entry.key + '\0';
   }
-  return bytes + settle_without_turn(id, record, end);
 }
 
 std::size_t QueueMoves::settle_without_turn(View id, const JobRecord& record, JobEnd end) {
@@ -196,8 +201,8 @@ std::size_t QueueMoves::tell_parent(View id, const JobRecord& record, JobEnd end
     entry = transaction_.get(key);
     JobRecord waiting = JobRecord::parse_any(entry->value);
     if (waiting.is_unreadable()) {
-      set_aside(*entry);
-      return entry->value.size();
+      if (end != JobEnd::dead) transaction_.erase(own);
+      return set_aside(*entry);
     }
     if (waiting.child_failure == ChildFailure::wait && end == JobEnd::dead) return 0;
     if (waiting.child_failure != ChildFailure::run) {
@@ -218,10 +223,7 @@ std::size_t QueueMoves::tell_parent(View id, const JobRecord& record, JobEnd end
   }
   if (!entry) entry = transaction_.get(key);
   const JobRecord freed = JobRecord::parse_any(entry->value);
-  if (freed.is_unreadable()) {
-    set_aside(*entry);
-    return entry->value.size();
-  }
+  if (freed.is_unreadable()) return set_aside(*entry);
   take(*entry);
   put_in_turn(parent, freed, freed.run_at_ms.value_or(0));
   return entry->value.size() + kParentBytes;
@@ -243,9 +245,10 @@ std::size_t QueueMoves::bury(View id, JobRecord record, View reason) {
   return settle(id, record, JobEnd::dead);
 }
 
-void QueueMoves::set_aside(const Entry& entry) {
+std::size_t QueueMoves::set_aside(const Entry& entry) {
   take(entry);
   transaction_.put(keys_.dead() + job_id_of(entry.key), entry.value);
+  return entry.value.size() + kParentBytes;
 }
 
 Entry QueueMoves::leased(const JobLease& lease, const LeaseToken& token) {

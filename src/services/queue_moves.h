@@ -65,8 +65,8 @@ class QueueMoves {
   std::size_t bury(View id, JobRecord record, View reason);
 
   /// Puts an entry that cannot be read among the dead letters as it is, so that it stands in nobody's way.
-  /// What its job had, a turn or a unique key, stays taken: nobody can read which.
-  void set_aside(const Entry& entry);
+  /// What its job had, a turn or a unique key, stays taken: nobody can read which. What settle() says.
+  std::size_t set_aside(const Entry& entry);
 
   /// The job of a lease and its entry. Throws LeaseLost.
   Entry leased(const JobLease& lease, const LeaseToken& token);
@@ -75,6 +75,8 @@ class QueueMoves {
   QueueSettings settings();
 
  private:
+  /// Gives the next job of an ordering key its turn. What settle() says.
+  std::size_t promote_next(View ordering_key);
   std::size_t bury_parent(View id, const Entry& entry, JobRecord record, const Bytes& why);
 
   Transaction& transaction_;

@@ -71,7 +71,7 @@ void QueueRetention::prune(std::uint32_t most) {
       for (std::size_t i = 0; i < found.size(); ++i) {
         if (!found[i]) continue;
         const bool is_job = i % 2 == 0;
-        PayloadCodec::release(transaction, is_job ? JobRecord::parse(found[i]->value).body
+        PayloadCodec::release(transaction, is_job ? JobRecord::parse_any(found[i]->value).body
                                                   : PayloadCodec::parse_bare(found[i]->value));
         transaction.erase(found[i]->key);
       }

@@ -361,6 +361,7 @@ TEST_P(QueueAdminTest, a_job_that_cannot_be_read_is_put_among_the_dead_letters_a
     EXPECT_EQ(code_of([&] { jobs.requeue(job.id); }), Code::corruption);
   }
   EXPECT_EQ(jobs.requeue_dead(), 0u);
+  EXPECT_EQ(jobs.purge_dead({.before_ms = clock().now_ms() + 1}), 0u);
   EXPECT_EQ(jobs.purge_dead({.reason = "unreadable"}), 4u);
   EXPECT_EQ(entries_of_queue(), 0u);
 }
@@ -376,6 +377,33 @@ TEST_P(QueueAdminTest, a_job_that_cannot_be_read_is_passed_over_by_those_that_wa
   damage_first(keys.blocked());
   EXPECT_EQ(work_off(), (Texts{"\"first\"", "\"third\""}));
   EXPECT_EQ(jobs.dead({.reason = "unreadable"}).items.size(), 2u);
+}
+
+TEST_P(QueueAdminTest, very_many_jobs_that_cannot_be_read_are_set_aside_some_at_a_time) {
+  Queue jobs = queue();
+  const QueueKeys keys("queue", "q");
+  std::vector<NewJob> chain(120, NewJob{"behind", {.ordering_key = "k"}});
+  chain.front().body = "first";
+  jobs.send_many(chain);
+  jobs.send("last", {.ordering_key = "k"});
+  std::vector<NewJob> of_tenant(200, NewJob{"of a tenant", {.tenant = "t"}});
+  jobs.send_many(of_tenant);
+  database().transact([&](Transaction& transaction) {
+    for (const Entry& entry : transaction.scan(Range::prefix(keys.chains()), {.limit = 119}).entries) {
+      transaction.put(entry.key, "damaged");
+    }
+    for (const Entry& entry : transaction.scan(Range::prefix(keys.tenants())).entries) {
+      transaction.put(entry.key, "damaged");
+    }
+  });
+  Texts done;
+  for (int i = 0; i < 20; ++i) {
+    for (const Bytes& text : work_off()) done.push_back(text);
+  }
+  EXPECT_EQ(done, (Texts{"\"first\"", "\"last\""}));
+  jobs.send("again", {.ordering_key = "k"});
+  EXPECT_EQ(work_off(), Texts{"\"again\""});
+  EXPECT_GE(jobs.stats().dead, 200u);
 }
 
 TEST_P(QueueAdminTest, jobs_that_cannot_be_read_are_seen_cancelled_and_purged_like_others) {
