@@ -360,10 +360,11 @@ class Queue {
   Listing<Job> dead(const DeadFilter& filter = {}, const ListOptions& options = {}) const;
   /// Makes a dead letter a job again, with all its attempts, its id, and with it its place; it waits for what
   /// it has waited for and is not completed. False if there is no such dead letter. Throws already_exists
-  /// while another job has its unique key, and corruption if its body is lost.
+  /// while another job has its unique key, and corruption if its body is lost or it
+  /// cannot be read.
   bool requeue(View id);
-  /// All that `filter` lets through but those whose unique key another job has, and those whose body is lost;
-  /// how many. In several commits.
+  /// All that `filter` lets through but those whose unique key another job has, and those whose body is lost
+  /// or that cannot be read; how many. In several commits.
   std::uint64_t requeue_dead(const DeadFilter& filter = {});
   /// Whether there was one.
   bool erase_dead(View id);

@@ -368,7 +368,7 @@ void add_dead_letter_routes(std::vector<Route>& routes) {
   Route many =
       queue_route("POST", "/{queue}/requeue-dead", "requeue_dead_jobs",
                   "Makes dead letters jobs again, but those whose unique key another job has, or whose body "
-                  "is lost.",
+                  "is lost, or that cannot be read.",
                   Scope::write, requeue_dead);
   many.body_limit_bytes = kJsonBodyBytes;
   many.body = filter;
