@@ -21,29 +21,37 @@ const std::string& key_text(std::size_t index) {
   return keys[index];
 }
 
-BackendSide::BackendSide(const std::string& url) : backend_(open_backend(url)) {}
+BackendSide::BackendSide(const std::string& url) : backend_(open_backend(url)) {
+  known_.reserve(kKeys);
+  for (std::size_t i = 0; i < kKeys; ++i) known_.push_back({key_text(i), 0});
+  group_.database = "bench";
+  group_.session = {1, 1};
+  group_.now_ms = kNowMs;
+}
 
 void BackendSide::put(const std::vector<std::size_t>& keys, const std::string& value) {
-  Group group;
-  group.database = "bench";
-  group.history = history_;
-  group.session = {1, 1};
-  group.number = ++number_;
-  group.now_ms = kNowMs;
-  for (const std::size_t index : keys) {
-    Batch& batch = group.batches.emplace_back();
-    const std::string& key = key_text(index);
-    const Seq version = versions_[index];
-    batch.checks.push_back(version == 0 ? Check::absent(key) : Check::has_version(key, version));
-    batch.writes.push_back(Write::put(key, value));
-  }
-  group.content_hash = content_hash(group.batches);
-  backend_->commit({&group, 1});
-  if (group.error) throw Error(*group.error);
-  history_ = group.at.history;
+  group_.history = history_;
+  group_.number = ++number_;
+  group_.outcomes.clear();
+  group_.batches.resize(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (!group.outcomes[i].committed()) throw std::runtime_error("a check failed");
-    versions_[keys[i]] = group.outcomes[i].seq;
+    const auto& [key, version] = known_[keys[i]];
+    Batch& batch = group_.batches[i];
+    batch.checks.resize(1);
+    batch.checks[0].kind = version == 0 ? Check::Kind::absent : Check::Kind::version;
+    batch.checks[0].key = key;
+    batch.checks[0].version = version;
+    batch.writes.resize(1);
+    batch.writes[0].key = key;
+    batch.writes[0].value = value;
+  }
+  group_.content_hash = content_hash(group_.batches);
+  backend_->commit({&group_, 1});
+  if (group_.error) throw Error(*group_.error);
+  history_ = group_.at.history;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (!group_.outcomes[i].committed()) throw std::runtime_error("a check failed");
+    known_[keys[i]].version = group_.outcomes[i].seq;
   }
 }
 

@@ -28,7 +28,14 @@ class BackendSide {
 
  private:
   std::unique_ptr<Backend> backend_;
-  std::vector<Seq> versions_ = std::vector<Seq>(kKeys);
+  struct Known {
+    std::string key;
+    Seq version = 0;
+  };
+  std::vector<Known> known_;
+  /// Filled anew for each commit: the engine, too, hands over batches that were made elsewhere, and what
+  /// their strings cost to make is not the backend's.
+  Group group_;
   std::uint64_t history_ = 0;
   std::uint64_t number_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace holdfast {
@@ -29,13 +30,41 @@ void validate_expiry(std::optional<UnixMs> expires_at_ms) {
                                           std::to_string(limits::kExpiresAtMs));
 }
 
-void add(XXH3_state_t& state, View bytes) {
-  const std::uint64_t size = bytes.size();
-  XXH3_64bits_update(&state, &size, sizeof size);
-  XXH3_64bits_update(&state, bytes.data(), bytes.size());
-}
+/// XXH3 of numbers and of bytes with their sizes. Collected first: most pieces are a few bytes, and each
+/// update of the hash costs as much as a piece.
+class Hash {
+ public:
+  Hash() { XXH3_64bits_reset(&state_); }
 
-void add(XXH3_state_t& state, std::uint64_t number) { XXH3_64bits_update(&state, &number, sizeof number); }
+  void add(std::uint64_t number) { append(&number, sizeof number); }
+  void add(View bytes) {
+    add(std::uint64_t{bytes.size()});
+    append(bytes.data(), bytes.size());
+  }
+  std::uint64_t finish() {
+    flush();
+    return XXH3_64bits_digest(&state_);
+  }
+
+ private:
+  void append(const void* data, std::size_t size) {
+    if (size > buffer_.size() - used_) flush();
+    if (size > buffer_.size()) {
+      XXH3_64bits_update(&state_, data, size);
+    } else if (size > 0) {
+      std::memcpy(buffer_.data() + used_, data, size);
+      used_ += size;
+    }
+  }
+  void flush() {
+    XXH3_64bits_update(&state_, buffer_.data(), used_);
+    used_ = 0;
+  }
+
+  XXH3_state_t state_;
+  std::array<char, 1024> buffer_;
+  std::size_t used_ = 0;
+};
 
 }  // namespace
 
@@ -132,29 +161,28 @@ std::size_t batch_bytes(const Batch& batch) {
 }
 
 std::uint64_t content_hash(std::span<const Batch> batches) {
-  XXH3_state_t state;
-  XXH3_64bits_reset(&state);
+  Hash hash;
   for (const Batch& batch : batches) {
-    add(state, batch.checks.size());
+    hash.add(batch.checks.size());
     for (const Check& check : batch.checks) {
-      add(state, static_cast<std::uint64_t>(check.kind));
-      add(state, check.key);
-      add(state, check.end);
-      add(state, check.version);
-      add(state, static_cast<std::uint64_t>(check.read_time_ms));
+      hash.add(static_cast<std::uint64_t>(check.kind));
+      hash.add(check.key);
+      hash.add(check.end);
+      hash.add(check.version);
+      hash.add(static_cast<std::uint64_t>(check.read_time_ms));
     }
-    add(state, batch.writes.size());
+    hash.add(batch.writes.size());
     for (const Write& write : batch.writes) {
-      add(state, static_cast<std::uint64_t>(write.kind));
-      add(state, write.key);
-      add(state, write.suffix);
-      add(state, write.value);
-      add(state, write.expires_at_ms ? 1u : 0u);
-      add(state, static_cast<std::uint64_t>(write.expires_at_ms.value_or(0)));
-      add(state, write.version);
+      hash.add(static_cast<std::uint64_t>(write.kind));
+      hash.add(write.key);
+      hash.add(write.suffix);
+      hash.add(write.value);
+      hash.add(write.expires_at_ms ? 1u : 0u);
+      hash.add(static_cast<std::uint64_t>(write.expires_at_ms.value_or(0)));
+      hash.add(write.version);
     }
   }
-  return XXH3_64bits_digest(&state);
+  return hash.finish();
 }
 
 }  // namespace holdfast

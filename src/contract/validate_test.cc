@@ -145,6 +145,19 @@ TEST(ContentHash, IsEqualForEqualBatches) {
   EXPECT_EQ(content_hash(batches), content_hash(copy));
 }
 
+// Records of sessions keep it: a group that is sent again by another version of the library has to be known.
+TEST(ContentHash, StaysWhatItWas) {
+  std::vector<Batch> batches;
+  for (std::size_t i = 0; i < 100; ++i) {
+    const Bytes key = "key/" + std::to_string(i);
+    std::optional<UnixMs> expires_at_ms;
+    if (i % 3 == 0) expires_at_ms = static_cast<UnixMs>(i);
+    batches.push_back(
+        batch_of({Write::put(key, Bytes(i * 21, 'v'), expires_at_ms)}, {Check::has_version(key, i + 1)}));
+  }
+  EXPECT_EQ(content_hash(batches), 14'364'189'230'819'302'870u);
+}
+
 TEST(ContentHash, CoversEveryFieldAndTheirBoundaries) {
   const std::vector<std::vector<Batch>> different = {
       {},

@@ -38,8 +38,9 @@ Administration::Administration(Server& server, const std::string& schema)
           "INSERT INTO {s}.database(name, history, floor, lineage) VALUES ($1::text, 0, 0, $2::text)")),
       commit_row_(
           statement(schema, "take_over",
-                    "INSERT INTO {s}.commits(db, last_seq, ordinal, applied, time, history, log_rows) VALUES "
-                    "($1::int8, $2::int8, $3::int8, 0, $4::int8, $5::int8, $6::int8)")),
+                    "INSERT INTO {s}.commits(db, last_seq, ordinal, applied, time, history, log_rows, epoch) "
+                    "SELECT d.id, $2::int8, $3::int8, 0, $4::int8, $5::int8, $6::int8, d.epoch "
+                    "FROM {s}.database d WHERE d.id = $1::int8")),
       floor_(statement(schema, "floor", "UPDATE {s}.database SET floor = $2::int8 WHERE name = $1::text")),
       expire_(statement(schema, "expire_sessions", "SELECT {s}.expire_sessions($1::text)")),
       trim_(statement(schema, "trim", "SELECT {s}.trim_commits($1::text, $2::int8)")),
@@ -55,7 +56,8 @@ Administration::Administration(Server& server, const std::string& schema)
       free_commits_(statement(schema, "free_commits",
                               "WITH gone AS (DELETE FROM {s}.commits WHERE ctid = ANY(ARRAY(SELECT c.ctid "
                               "FROM {s}.commits c WHERE "
-                              "c.db = $1::int8 LIMIT $2::int8)) RETURNING 1) SELECT count(*) FROM gone")),
+                              "c.db = $1::int8 ORDER BY c.last_seq, c.ordinal LIMIT $2::int8)) RETURNING 1) "
+                              "SELECT count(*) FROM gone")),
       free_sessions_(statement(schema, "free_sessions", "DELETE FROM {s}.session WHERE db = $1::int8")),
       forget_(statement(schema, "forget", "DELETE FROM {s}.dropped WHERE id = $1::int8")) {}
 

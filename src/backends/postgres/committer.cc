@@ -20,8 +20,6 @@ constexpr std::uint32_t kDetour = 8;
 constexpr std::size_t kMostPlaces = 10'000;
 
 enum Status : std::int32_t { kDone, kBusy, kRefused, kRecorded, kElsewhere, kUnexpected, kFailed };
-/// What the direct statements and commit_puts give: the history, and behind it the number before.
-constexpr int kDirectHistory = 0;
 enum Column : int {
   kStatus,
   kHistory,
@@ -41,7 +39,8 @@ enum Column : int {
   kLastOutcomes,
   kLastImport,
   kDatabaseId,
-  kSessionId
+  kSessionId,
+  kEpoch
 };
 
 /// The sixteen bytes of a session's id.
@@ -132,8 +131,10 @@ std::vector<Outcome> outcomes_of(std::size_t batches, const std::vector<std::int
   return outcomes;
 }
 
-Statement call_of(const std::string& function, int parameters, const std::string& schema) {
-  std::string text = in_schema("SELECT * FROM {s}." + function + "(", schema);
+/// `what` is "SELECT " for a function that gives one value.
+Statement call_of(const std::string& what, const std::string& function, int parameters,
+                  const std::string& schema) {
+  std::string text = in_schema(what + "{s}." + function + "(", schema);
   for (int i = 1; i <= parameters; ++i) text += (i > 1 ? ", $" : "$") + std::to_string(i);
   return {schema + "." + function, text + ")"};
 }
@@ -144,8 +145,8 @@ Committer::Committer(Server& server, std::string schema)
     : server_(server),
       schema_(std::move(schema)),
       lock_{"lock", "SELECT pg_advisory_xact_lock($1::int8)"},
-      commit_(call_of("commit_group", kParameters, schema_)),
-      puts_(call_of("commit_puts", kPutsParameters, schema_)),
+      commit_(call_of("SELECT * FROM ", "commit_group", kParameters, schema_)),
+      puts_(call_of("SELECT ", "commit_puts", kPutsParameters, schema_)),
       direct_(schema_) {}
 
 bool Committer::commit(std::span<Group> groups) {
@@ -201,44 +202,48 @@ void Committer::commit_alone(const Pending& groups, Deadline deadline, bool& has
   }
 }
 
+std::int32_t Committer::status_of(Way way, const Rows& answer) {
+  if (way == Way::general) return answer.int4(0, kStatus);
+  if (answer.size() == 0) return kUnexpected;
+  const std::int64_t seq_or_status = answer.int8(0, 0);
+  return seq_or_status >= 0 ? std::int32_t{kDone} : static_cast<std::int32_t>(-seq_or_status);
+}
+
 Committer::Pending Committer::commit_once(Connection& connection, const Pending& groups, Deadline deadline,
                                           bool& has_written) {
   std::vector<Call> calls;
-  std::vector<Way> ways;
-  std::vector<std::size_t> places;
+  std::vector<Sent> sent;
   calls.reserve(groups.size() + 1);
-  for (const Task& task : groups) {
-    ways.push_back(add_call(task, connection.facts(), calls));
-    places.push_back(calls.size() - 1);
-  }
+  for (const Task& task : groups) sent.push_back(add_call(task, connection.facts(), calls));
   const std::vector<Rows> answers = connection.run(calls, deadline);
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (ways[i] != Way::direct && answers[places[i]].int4(0, kStatus) == kElsewhere) {
+  for (const Sent& each : sent) {
+    if (status_of(each.way, answers[each.call]) == kElsewhere) {
       connection.abandon();
       return groups;
     }
   }
   Pending left;
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    const Rows& answer = answers[places[i]];
+    const Way way = sent[i].way;
+    const Rows& answer = answers[sent[i].call];
     Group& group = *groups[i].group;
-    const std::int32_t status = ways[i] != Way::direct ? answer.int4(0, kStatus)
-                                : answer.size() == 0   ? std::int32_t{kUnexpected}
-                                                       : std::int32_t{kDone};
+    const std::int32_t status = status_of(way, answer);
     if (status == kBusy) {
       left.push_back(groups[i]);
-    } else if (ways[i] == Way::general) {
+    } else if (way == Way::general) {
       try {
-        take_answer(group, answer, has_written);
+        take_answer(group, answer, connection.facts(), has_written);
       } catch (const Error& error) {
         group.error = error;
       }
       if (groups[i].way == Way::general) note_detour(group);
     } else if (status != kDone) {
-      if (ways[i] == Way::puts && status == kUnexpected) forget(group);
+      if (way == Way::puts && status == kUnexpected) forget(group);
       left.push_back({&group, Way::general});
     } else {
-      take_puts(group, answer, ways[i] == Way::direct ? kDirectHistory : kHistory);
+      const auto before = static_cast<Seq>(answer.int8(0, 0));
+      group.outcomes = outcomes_of(group.batches.size(), {}, before, false);
+      group.at = {sent[i].history, before + group.batches.size()};
       note_seq(group);
       has_written = true;
     }
@@ -280,42 +285,42 @@ void Committer::note_detour(const Group& group) {
   (has_failed ? found->second.detour : found->second.no_direct) = kDetour;
 }
 
-void Committer::remember(const Group& group, std::int64_t database, std::int64_t session) {
+void Committer::remember(const Group& group, const PlaceIds& ids) {
   const std::lock_guard lock(mutex_);
   if (places_.size() >= kMostPlaces) places_.clear();
-  Place& place = places_[{group.database, group.session}];
-  place.ids = {database, session, group.at.seq};
+  places_[{group.database, group.session}].ids = ids;
 }
 
-Committer::Way Committer::add_call(const Task& task, const ServerFacts& facts, std::vector<Call>& calls) {
+Committer::Sent Committer::add_call(const Task& task, const ServerFacts& facts, std::vector<Call>& calls) {
   const Group& group = *task.group;
   const bool waits = calls.empty();
   if (task.way != Way::general && !group.retry && PutArrays::are_enough_for(group)) {
-    if (const std::optional<Place> place = place_of(group)) {
+    const std::optional<Place> place = place_of(group);
+    if (place && place->ids.started_us == facts.started_us &&
+        (group.history == 0 || group.history == place->ids.history)) {
       // One that does not wait would have to know whether it has the lock. And a text that is not kept is
       // better a short one.
       if (waits && place->no_direct == 0 && server_.settings().prepared_statements) {
-        if (std::optional<Call> call = direct_.call_for(group, place->ids, facts)) {
+        if (std::optional<Call> call = direct_.call_for(group, place->ids)) {
           calls.push_back({&lock_, Parameters().int8(lock_number("commit", schema_, group.database))});
           calls.push_back(*std::move(call));
-          return Way::direct;
+          return {Way::direct, calls.size() - 1, place->ids.history};
         }
       }
-      calls.push_back(puts_call(group, place->ids, facts, waits));
-      return Way::puts;
+      calls.push_back(puts_call(group, place->ids, waits));
+      return {Way::puts, calls.size() - 1, place->ids.history};
     }
   }
   calls.push_back(general_call(group, facts, waits));
-  return Way::general;
+  return {Way::general, calls.size() - 1, 0};
 }
 
-Call Committer::puts_call(const Group& group, const PlaceIds& place, const ServerFacts& facts,
-                          bool waits) const {
+Call Committer::puts_call(const Group& group, const PlaceIds& place, bool waits) const {
   PutArrays puts(group);
   Call call{&puts_, {}};
   Parameters& out = call.parameters;
-  out.int8(lock_number("commit", schema_, group.database)).boolean(waits).int8(facts.started_us);
-  out.int8(place.database).bytes(group.database).bytes(facts.lineage).int8(group.history);
+  out.int8(lock_number("commit", schema_, group.database)).boolean(waits).int8(place.started_us);
+  out.int8(place.database).int8(place.epoch).int8(place.history).int8(place.seq);
   out.int8(place.session).int8(group.number).int8(group.content_hash);
   out.int8(group.now_ms).int8(group.clock_skew_limit_ms);
   out.int4(static_cast<std::int32_t>(group.batches.size()));
@@ -332,12 +337,6 @@ Call Committer::puts_call(const Group& group, const PlaceIds& place, const Serve
   }
   out.boolean(puts.is_update);
   return call;
-}
-
-void Committer::take_puts(Group& group, const Rows& rows, int column) {
-  const auto before = static_cast<Seq>(rows.int8(0, column + 1));
-  group.outcomes = outcomes_of(group.batches.size(), {}, before, false);
-  group.at = {static_cast<std::uint64_t>(rows.int8(0, column)), before + group.batches.size()};
 }
 
 Call Committer::general_call(const Group& group, const ServerFacts& facts, bool waits) const {
@@ -369,7 +368,7 @@ Call Committer::general_call(const Group& group, const ServerFacts& facts, bool 
   return call;
 }
 
-void Committer::take_answer(Group& group, const Rows& rows, bool& has_written) {
+void Committer::take_answer(Group& group, const Rows& rows, const ServerFacts& facts, bool& has_written) {
   const std::int32_t status = rows.int4(0, kStatus);
   Head head;
   head.history = static_cast<std::uint64_t>(rows.int8_or_0(0, kHistory));
@@ -406,7 +405,12 @@ void Committer::take_answer(Group& group, const Rows& rows, bool& has_written) {
                                is_import || !is_recorded ? head.seq : head.seq - applied, is_import);
   group.at = head.position();
   has_written = has_written || is_recorded;
-  if (is_recorded) remember(group, rows.int8(0, kDatabaseId), rows.int8(0, kSessionId));
+  if (head.fence.state != Fence::State::open) {
+    forget(group);
+  } else if (is_recorded) {
+    remember(group, {rows.int8(0, kDatabaseId), rows.int8(0, kSessionId), head.seq, rows.int8(0, kEpoch),
+                     head.history, facts.started_us});
+  }
 }
 
 }  // namespace holdfast::postgres

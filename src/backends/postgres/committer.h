@@ -1,7 +1,7 @@
 // Commits: the groups of a call go down together, in one round trip and one transaction. Each is one call of
 // one of the schema's functions: commit_puts does what most groups are, commit_group everything. The first
-// one, whose lock is waited for, needs no function if it is mere puts (puts.h). What these have left alone
-// commit_group does in another round.
+// one, whose lock is waited for, may need no function (puts.h). What these have left alone commit_group does
+// in another round.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -30,6 +30,11 @@ class Committer {
     Way way;  ///< the first to try; general: another was tried
   };
   using Pending = std::vector<Task>;
+  struct Sent {
+    Way way;
+    std::size_t call;       ///< whose answer is the group's
+    std::uint64_t history;  ///< the one that the group gets, unless the way is general
+  };
   struct Place {
     PlaceIds ids;
     std::uint32_t detour = 0;     ///< groups that shall not be tried as mere puts
@@ -40,17 +45,17 @@ class Committer {
   /// that are not as simple as they looked, or all of them if the connection leads to another server now.
   Pending commit_once(Connection& connection, const Pending& groups, Deadline deadline, bool& has_written);
   void commit_alone(const Pending& groups, Deadline deadline, bool& has_written);
-  /// Adds what does the group, its answer being that of the last call.
-  Way add_call(const Task& task, const ServerFacts& facts, std::vector<Call>& calls);
+  /// Of what the function or the direct statement of a group has answered.
+  static std::int32_t status_of(Way way, const Rows& answer);
+  /// Adds what does the group.
+  Sent add_call(const Task& task, const ServerFacts& facts, std::vector<Call>& calls);
   Call general_call(const Group& group, const ServerFacts& facts, bool waits) const;
-  Call puts_call(const Group& group, const PlaceIds& place, const ServerFacts& facts, bool waits) const;
+  Call puts_call(const Group& group, const PlaceIds& place, bool waits) const;
   /// Takes over what commit_group has answered.
-  void take_answer(Group& group, const Rows& rows, bool& has_written);
-  /// Takes over what was done to mere puts: the history is in `column`, the number before in the next.
-  static void take_puts(Group& group, const Rows& rows, int column);
+  void take_answer(Group& group, const Rows& rows, const ServerFacts& facts, bool& has_written);
   /// Nothing if it is not known, or not to be used for this group.
   std::optional<Place> place_of(const Group& group);
-  void remember(const Group& group, std::int64_t database, std::int64_t session);
+  void remember(const Group& group, const PlaceIds& ids);
   /// The ids need not be right.
   void forget(const Group& group);
   /// The group has been done.

@@ -25,7 +25,7 @@ CREATE FUNCTION {s}.commit_group(
   OUT fence integer, OUT token bigint, OUT fence_detail bytea, OUT applied integer, OUT outcomes integer[],
   OUT last_number bigint, OUT last_hash bigint, OUT last_history bigint, OUT last_seq bigint,
   OUT last_applied integer, OUT last_outcomes integer[], OUT last_import boolean,
-  OUT db_id bigint, OUT session_id bigint
+  OUT db_id bigint, OUT session_id bigint, OUT db_epoch bigint
 ) LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 SET enable_bitmapscan = off AS $body$
@@ -64,12 +64,13 @@ BEGIN
   END IF;
 
   -- Three queries of one table each start in half the time of one query of four.
-  SELECT d.id, d.history, d.floor, d.lineage, d.fence, d.token, d.fence_detail INTO h
+  SELECT d.id, d.history, d.floor, d.lineage, d.fence, d.token, d.fence_detail, d.epoch INTO h
   FROM {s}.database d WHERE d.name = p_name;
   SELECT c.last_seq, c.ordinal, c.time, c.log_rows, c.session, c.number, c.hash, c.history, c.applied, c.outcomes INTO g
   FROM {s}.commits c WHERE c.db = h.id ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1;
   SELECT o.id INTO session_id FROM {s}.session o WHERE o.db = h.id AND o.session = p_session;
   db_id := h.id;
+  db_epoch := h.epoch;
   seq := coalesce(g.last_seq, 0);
   head_time := coalesce(g.time, 0);
   floor := coalesce(h.floor, 0);
@@ -79,7 +80,8 @@ BEGIN
   history := coalesce(h.history, 0);
   IF h.lineage <> p_lineage THEN
     history := CASE WHEN history = 0 THEN 0 ELSE p_new_history END;
-    UPDATE {s}.database SET history = commit_group.history, lineage = p_lineage WHERE id = db_id;
+    UPDATE {s}.database SET history = commit_group.history, lineage = p_lineage WHERE id = db_id
+    RETURNING epoch INTO db_epoch;
   END IF;
 
   IF session_id IS NOT NULL THEN
@@ -154,7 +156,7 @@ constexpr const char* kCommitTail = R"sql(
   IF db_id IS NULL THEN
     history := p_new_history;
     INSERT INTO {s}.database(name, history, floor, lineage)
-    VALUES (p_name, history, 0, p_lineage) RETURNING id INTO db_id;
+    VALUES (p_name, history, 0, p_lineage) RETURNING id, epoch INTO db_id, db_epoch;
   END IF;
 
   IF cardinality(e_batch) > 0 AND applied > 0 THEN
@@ -219,26 +221,29 @@ constexpr const char* kCommitTail = R"sql(
   END IF;
   head_time := t;
   INSERT INTO {s}.commits(db, last_seq, ordinal, applied, time, session, number, hash, history, outcomes, keys,
-                          ranks, log_rows)
+                          ranks, log_rows, epoch)
   VALUES (db_id, seq, coalesce(g.ordinal, 0) + 1, CASE WHEN importing THEN 0 ELSE applied END, t, session_id,
           p_number, p_hash, history, commit_group.outcomes, log_keys, log_ranks,
-          coalesce(g.log_rows, 0) + coalesce(cardinality(log_keys), 0));
+          coalesce(g.log_rows, 0) + coalesce(cardinality(log_keys), 0), db_epoch);
 END
 $body$;
 )sql";
 
 // Most groups by far: each batch puts one key, all keys differ, and a batch checks its own key or nothing.
-// Whoever calls knows the ids of database and session from commit_group; entries are found once, and so is
-// the head. Whatever is not as expected (a fence, another past, a number that is not the next, a check that
-// does not hold) is left to commit_group, without any effect. An element of p_versions: what the entry must
-// have, 0 for none, -2 for no check; null if there are no checks at all. `status`: 0 done, 1 the lock is held
-// and p_wait is false, 4 another server, 5 not as expected, 6 a check does not hold.
+// Whoever calls knows from commit_group the ids of database and session, the epoch in which the database was
+// open and had p_history, and the number of some commit, behind which the newest is looked for; entries are
+// found and written in one go, which a check that does not hold takes back. Whatever is not as expected (an
+// epoch, a number that is not the next, a check that does not hold) is left to commit_group, without any
+// effect. An element of p_versions: what the entry must have, 0 for none, -2 for no check; null if there are
+// no checks at all. `seq` is the number before the group, or, if nothing was done, the negative of a status:
+// 1 the lock is held and p_wait is false, 4 another server, 5 not as expected, 6 a check does not hold. One
+// number, since a row of several would cost several microseconds.
 constexpr const char* kCommitPuts = R"sql(
 CREATE FUNCTION {s}.commit_puts(
-  p_lock bigint, p_wait boolean, p_started timestamptz, p_db bigint, p_name text, p_lineage text, p_history bigint,
+  p_lock bigint, p_wait boolean, p_started timestamptz, p_db bigint, p_epoch bigint, p_history bigint, p_near bigint,
   p_session bigint, p_number bigint, p_hash bigint, p_now bigint, p_skew bigint, p_count integer,
   p_keys bytea[], p_values bytea[], p_expires bigint[], p_versions bigint[], p_updates boolean,
-  OUT status integer, OUT history bigint, OUT seq bigint
+  OUT seq bigint
 ) LANGUAGE plpgsql VOLATILE SECURITY INVOKER AS $body$
 #variable_conflict use_column
 DECLARE
@@ -249,29 +254,26 @@ DECLARE
   holds boolean;
 BEGIN
   -- Every expression costs, every query more so.
-  status := CASE
-    WHEN p_started <> pg_postmaster_start_time() THEN 4
+  seq := CASE
+    WHEN p_started <> pg_postmaster_start_time() THEN -4
     WHEN current_setting('transaction_isolation') <> 'read committed'
       OR current_setting('synchronous_commit') = 'off'
-      OR current_setting('search_path') <> 'pg_catalog, pg_temp' THEN 5
+      OR current_setting('search_path') <> 'pg_catalog, pg_temp' THEN -5
     WHEN p_wait THEN CASE WHEN pg_advisory_xact_lock(p_lock) IS NULL THEN 0 ELSE 0 END
-    WHEN pg_try_advisory_xact_lock(p_lock) THEN 0 ELSE 1 END;
-  IF status <> 0 THEN
+    WHEN pg_try_advisory_xact_lock(p_lock) THEN 0 ELSE -1 END;
+  IF seq < 0 THEN
     RETURN;
   END IF;
-  SELECT d.history, g.last_seq, g.ordinal, g.log_rows, greatest(p_now, g.time)
-  INTO history, seq, last_ordinal, rows_before, t
-  FROM {s}.database d,
-       (SELECT c.last_seq, c.ordinal, c.time, c.log_rows, c.session, c.number FROM {s}.commits c
-        WHERE c.db = p_db ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g
-  WHERE d.id = p_db AND d.name = p_name AND d.lineage = p_lineage AND d.fence = 0
-    AND (p_history = 0 OR d.history = p_history) AND (p_skew <= 0 OR g.time - p_now <= p_skew)
+  SELECT g.last_seq, g.ordinal, g.log_rows, greatest(p_now, g.time) INTO seq, last_ordinal, rows_before, t
+  FROM (SELECT c.last_seq, c.ordinal, c.time, c.log_rows, c.session, c.number, c.epoch FROM {s}.commits c
+        WHERE c.db = p_db AND c.last_seq >= p_near ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g
+  WHERE g.epoch = p_epoch AND (p_skew <= 0 OR g.time - p_now <= p_skew)
     -- A session that was used within the hour is there.
     AND CASE WHEN g.session = p_session THEN g.number < p_number AND p_now - g.time < {untouchable}
              ELSE (SELECT c.number < p_number AND greatest(p_now, g.time) - c.time < {untouchable} FROM {s}.commits c
                    WHERE c.db = p_db AND c.session = p_session ORDER BY c.ordinal DESC LIMIT 1) END;
   IF NOT FOUND THEN
-    status := 5;
+    seq := -5;
     RETURN;
   END IF;
   IF p_count > 1 THEN
@@ -284,14 +286,13 @@ BEGIN
     ELSE
       BEGIN
         IF p_updates THEN
+          -- Neither the database nor a key is known without x, which leaves the planner one way. Elements of
+          -- variables are found at once; rows of unnest() would be stored, one table for each array.
           UPDATE {s}.entry e
-          SET version = seq + y.n, expires = nullif(p_expires[y.n], -9223372036854775808), value = y.value
-          FROM (SELECT x.n, x.value, l.place
-                FROM unnest(p_keys, p_values, p_versions) WITH ORDINALITY AS x(key, value, version, n)
-                CROSS JOIN LATERAL (SELECT o.ctid AS place FROM {s}.entry o
-                                    WHERE o.db = p_db AND o.key = x.key AND o.version = x.version
-                                      AND (o.expires IS NULL OR o.expires > t) LIMIT 1) l) y
-          WHERE e.ctid = y.place;
+          SET version = seq + x.n, expires = nullif(p_expires[x.n], -9223372036854775808), value = p_values[x.n]
+          FROM (SELECT y.n, ARRAY[p_db] AS dbs FROM generate_series(1, p_count) AS y(n) OFFSET 0) x
+          WHERE e.db = ANY(x.dbs) AND e.key = p_keys[x.n] AND e.version = p_versions[x.n]
+            AND (e.expires IS NULL OR e.expires > t);
           GET DIAGNOSTICS updated = ROW_COUNT;
           holds := updated = p_count;
         ELSE
@@ -312,7 +313,7 @@ BEGIN
           RAISE EXCEPTION USING ERRCODE = 'HF001';
         END IF;
       EXCEPTION WHEN SQLSTATE 'HF001' THEN
-        status := 6;
+        seq := -6;
         RETURN;
       END;
     END IF;
@@ -328,13 +329,13 @@ BEGIN
       WHERE p_versions IS NULL OR e.expires <= t;
     END IF;
     IF NOT FOUND THEN
-      status := 6;
+      seq := -6;
       RETURN;
     END IF;
   END IF;
-  INSERT INTO {s}.commits(db, last_seq, ordinal, applied, time, session, number, hash, history, keys, log_rows)
-  VALUES (p_db, seq + p_count, last_ordinal + 1, p_count, t, p_session, p_number, p_hash, history, p_keys,
-          rows_before + p_count);
+  INSERT INTO {s}.commits(db, last_seq, ordinal, applied, time, session, number, hash, history, keys, log_rows, epoch)
+  VALUES (p_db, seq + p_count, last_ordinal + 1, p_count, t, p_session, p_number, p_hash, p_history, p_keys,
+          rows_before + p_count, p_epoch);
 END
 $body$;
 )sql";

@@ -45,6 +45,7 @@ HeadRow head_row(const Rows& rows, int row, int column) {
   out.head.seq = static_cast<Seq>(rows.int8_or_0(row, column + 7));
   out.head.time_ms = rows.int8_or_0(row, column + 8);
   out.server_started_us = rows.int8(row, column + 9);
+  out.epoch = rows.int8(row, column + 10);
   return out;
 }
 

@@ -16,20 +16,21 @@ Fence fence_of(std::int32_t state, std::int64_t token, View detail);
 /// The columns that head_columns() names.
 inline constexpr const char* kHeadColumns =
     "d.id, d.history, d.lineage, d.floor, d.fence, d.token, d.fence_detail, g.last_seq, g.time, "
-    "pg_postmaster_start_time() AS started";
+    "pg_postmaster_start_time() AS started, d.epoch";
 /// One row of kHeadColumns if $1::text is the name of a database.
 inline constexpr const char* kHeadTables = R"sql(
   {s}.database d
   LEFT JOIN LATERAL (SELECT c.last_seq, c.time, c.log_rows FROM {s}.commits c WHERE c.db = d.id
                      ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g ON true
 )sql";
-inline constexpr int kHeadColumnCount = 10;
+inline constexpr int kHeadColumnCount = 11;
 
 struct HeadRow {
   std::int64_t id = 0;  ///< 0: there is no such database
   Head head;
   std::string lineage;
   std::int64_t server_started_us = 0;
+  std::int64_t epoch = 0;  ///< raised by every change of the database's row
 };
 /// From row `row`, whose head columns begin at `column` and are null if there is no such database.
 HeadRow head_row(const Rows& rows, int row, int column);

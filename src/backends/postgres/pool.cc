@@ -4,7 +4,7 @@
 
 namespace holdfast::postgres {
 
-Pool::Lease Pool::take(Deadline deadline) {
+Pool::Lease Pool::take(Deadline deadline, Look look) {
   std::vector<std::unique_ptr<Connection>> gone;  // closed without the lock
   std::unique_lock lock(mutex_);
   const Deadline give_up = std::min(deadline, clock_->steady_now() + settings_.pool_timeout);
@@ -19,7 +19,8 @@ Pool::Lease Pool::take(Deadline deadline) {
       idle_.pop_back();
       ++out_;
       lock.unlock();
-      if (now - connection->made_at() <= settings_.pool_lifetime && !connection->looks_dead()) {
+      if (now - connection->made_at() <= settings_.pool_lifetime &&
+          (look == Look::never || !connection->looks_dead())) {
         return {*this, std::move(connection)};
       }
       connection.reset();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -41,9 +42,13 @@ class Pool {
         option_(std::move(option)),
         back_off_(environment.clock, environment.random) {}
 
+  /// What take() asks of a connection that was idle: one that the server has closed meanwhile is noticed by a
+  /// system call, or else when it is used.
+  enum class Look : std::uint8_t { first, never };
+
   /// Throws unavailable if none becomes free within the settings' pool_timeout, or if the server cannot be
   /// reached.
-  Lease take(Deadline deadline);
+  Lease take(Deadline deadline, Look look = Look::first);
   /// Connections that are there, lent or not.
   std::size_t size();
 

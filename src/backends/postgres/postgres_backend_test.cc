@@ -26,6 +26,13 @@ std::string message_of(const std::function<void()>& call) {
   return "";
 }
 
+Fence frozen() {
+  Fence fence;
+  fence.state = Fence::State::frozen;
+  fence.token = 7;
+  return fence;
+}
+
 /// Opens a role's door to everything that the schema's owner may do, or to less.
 class Role {
  public:
@@ -107,6 +114,43 @@ TEST(PostgresBackend, refuses_a_schema_that_a_newer_library_has_made) {
   EXPECT_EQ(code_of([&] { open_store(schema); }), Code::capability_missing);
 }
 
+/// Takes away what layout 3 has added.
+void make_layout_2(const Sql& sql, const std::string& schema) {
+  sql("DROP TRIGGER raise_epoch ON " + schema + ".database; DROP FUNCTION " + schema + ".raise_epoch");
+  sql("ALTER TABLE " + schema + ".database DROP COLUMN epoch");
+  sql("ALTER TABLE " + schema + ".commits DROP COLUMN epoch");
+  sql("DELETE FROM " + schema + ".layout; INSERT INTO " + schema + ".layout VALUES (2)");
+}
+
+TEST(PostgresBackend, gives_the_tables_of_an_older_layout_what_is_new) {
+  const std::string schema = unique_name();
+  const Sql sql;
+  const std::string columns =
+      "SELECT table_name || '.' || column_name || ' ' || data_type || coalesce(column_default, '') FROM "
+      "information_schema.columns WHERE table_schema = '" +
+      schema + "' ORDER BY 1";
+  std::vector<std::string> current;
+  {
+    const auto backend = open_store(schema);
+    current = sql(columns);
+    for (const char* name : {"one", "other", "frozen"}) {
+      TestClient client(*backend, environment(), name);
+      for (const char* value : {"old", "older"}) client.put("k", value);
+    }
+    EXPECT_TRUE(backend->fence("frozen", {}, frozen(), Deadline::max()));
+  }
+  make_layout_2(sql, schema);
+  const auto backend = open_store(schema);
+  EXPECT_EQ(sql(columns), current);
+  for (const char* name : {"one", "other"}) {
+    TestClient client(*backend, environment(), name, 2);
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(client.value("k"), "older");
+    for (const char* value : {"new", "newer"}) EXPECT_FALSE(client.put("k", value).error);
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(client.value("k"), "newer");
+  }
+  EXPECT_TRUE(TestClient(*backend, environment(), "frozen", 2).put("k", "new").error);
+}
+
 TEST(PostgresBackend, makes_the_functions_of_an_older_layout_anew) {
   const std::string schema = unique_name();
   {
@@ -126,6 +170,7 @@ TEST(PostgresBackend, makes_the_functions_of_an_older_layout_anew) {
   sql("DROP FUNCTION " + schema + ".trim_commits; CREATE FUNCTION " + schema +
       ".trim_commits(p_name text) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint'");
   sql("DROP FUNCTION " + schema + ".commit_puts");
+  make_layout_2(sql, schema);
   sql("UPDATE " + schema + ".layout SET version = 1");
   const auto backend = open_store(schema);
   EXPECT_EQ(sql(functions), current);
@@ -146,8 +191,8 @@ TEST(PostgresBackend, has_a_layout_number_that_is_raised_with_every_change_of_a_
       "SELECT md5(replace(string_agg(proname || prosrc || array_to_string(proargnames, ','), ' ' ORDER "
       "BY proname), '" +
       schema + "', '')) FROM pg_proc WHERE pronamespace = '" + schema + "'::regnamespace");
-  EXPECT_EQ(kLayoutVersion, 2);
-  EXPECT_EQ(hash, std::vector<std::string>{"5f26ff66969131a05b4d854d5941c575"});
+  EXPECT_EQ(kLayoutVersion, 3);
+  EXPECT_EQ(hash, std::vector<std::string>{"65a04989ee3f8afccc68b747929a97ff"});
 }
 
 TEST(PostgresBackend, tells_databases_apart_whose_long_names_begin_alike) {
@@ -299,6 +344,43 @@ TEST_F(PostgresCheckedPuts, that_all_demand_a_version_are_judged_one_by_one) {
   EXPECT_EQ(client_.value("dead"), "(none)");
 }
 
+TEST(PostgresBackend, finds_the_keys_of_a_group_one_by_one_whatever_the_planner_knew_of_the_table) {
+  const std::string schema = unique_name();
+  const Sql sql;
+  auto backend = open_store(schema, {{"lanes", "1"}});
+  sql("VACUUM " + schema + ".entry");  // which is known to be empty then, while the plans are made
+  TestClient client(*backend, environment(), "db");
+  const std::vector<std::string> keys = {"a", "b"};
+  Seq version = 0;
+  const auto update = [&] {
+    std::vector<Batch> batches;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const Check check =
+          version == 0 ? Check::absent(keys[i]) : Check::has_version(keys[i], version - 1 + i);
+      batches.push_back({{check}, {Write::put(keys[i], "v")}});
+    }
+    Group group = client.group(std::move(batches));
+    backend->commit({&group, 1});
+    ASSERT_FALSE(group.error) << group.error->what();
+    version = group.at.seq;
+  };
+  for (int i = 0; i < 3; ++i) update();
+  sql("INSERT INTO " + schema +
+      ".entry(db, key, version, value) SELECT d.id, convert_to('x' || n, 'UTF8'), 1, '' FROM " + schema +
+      ".database d, generate_series(1, 20000) n");
+  for (int i = 0; i < 20; ++i) update();
+  backend.reset();  // the server counts what a connection has read when it ends, at the latest
+  std::vector<std::string> fetched;
+  for (int i = 0; i < 200 && (fetched.empty() || fetched[0] == "0"); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    fetched = sql("SELECT coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE schemaname = '" + schema +
+                  "' AND relname = 'entry'");
+  }
+  ASSERT_EQ(fetched.size(), 1u);
+  EXPECT_GT(std::stoll(fetched[0]), 0);
+  EXPECT_LT(std::stoll(fetched[0]), 1'000);
+}
+
 TEST_F(PostgresCheckedPuts, of_a_clock_that_is_behind_see_what_has_expired_by_the_head) {
   const UnixMs now_ms = environment().clock->now_ms();
   const Seq version = client_.put("soon", "old", now_ms + 10'000).outcomes[0].seq;
@@ -356,15 +438,30 @@ TEST_F(PostgresPuts, are_refused_by_a_database_that_was_dropped_and_made_again) 
 }
 
 TEST_F(PostgresPuts, are_refused_by_a_database_that_was_frozen) {
-  const Group group = put_after([&] {
-    Fence frozen;
-    frozen.state = Fence::State::frozen;
-    frozen.token = 7;
-    EXPECT_TRUE(other_->fence("db", {}, frozen, client_.soon()));
-  });
+  const Group group = put_after([&] { EXPECT_TRUE(other_->fence("db", {}, frozen(), client_.soon())); });
   ASSERT_TRUE(group.error);
   EXPECT_EQ(group.error->code(), Code::unavailable);
   EXPECT_EQ(client_.value("k"), "v");
+}
+
+TEST_F(PostgresPuts, of_many_keys_are_refused_by_a_database_that_was_frozen) {
+  client_.put("l", "v");
+  Group group = client_.group({{{Check::has_version("k", 1)}, {Write::put("k", "new")}},
+                               {{Check::has_version("l", 2)}, {Write::put("l", "new")}}});
+  EXPECT_TRUE(other_->fence("db", {}, frozen(), client_.soon()));
+  backend_->commit({&group, 1});
+  ASSERT_TRUE(group.error);
+  EXPECT_EQ(group.error->code(), Code::unavailable);
+  EXPECT_EQ(client_.value("l"), "v");
+}
+
+TEST_F(PostgresPuts, count_again_when_the_database_was_opened_again) {
+  EXPECT_TRUE(other_->fence("db", {}, frozen(), client_.soon()));
+  EXPECT_TRUE(other_->fence("db", frozen(), {}, client_.soon()));
+  for (const char* value : {"1", "2", "3"}) {
+    EXPECT_FALSE(client_.put("k", value).error);
+    EXPECT_EQ(client_.value("k"), value);
+  }
 }
 
 TEST_F(PostgresPuts, are_refused_from_a_clock_that_is_too_far_behind) {
@@ -453,6 +550,24 @@ TEST_F(PostgresGets, see_that_the_database_was_dropped_and_made_again) {
   }
 }
 
+TEST_F(PostgresGets, see_that_the_database_was_dropped_while_its_rows_are_freed) {
+  // More than are freed in one step, and older ones that the reader knows.
+  const std::vector<Batch> one = {{{}, {Write::put("k", "many")}}};
+  for (int i = 0; i < 2'100; ++i) ASSERT_FALSE(elsewhere_.commit(one[0]).error);
+  elsewhere_.drop();
+  other_->expired(environment().clock->now_ms(), 1, reader_.soon());
+  EXPECT_NE(Sql()("SELECT count(*) FROM " + schema_ + ".commits"), std::vector<std::string>{"0"});
+  EXPECT_EQ(reader_.read({"k"}).at, Position());
+}
+
+TEST_F(PostgresGets, see_that_the_log_was_trimmed) {
+  EXPECT_EQ(reader_.read({"k"}).floor, 0u);
+  for (const Seq floor : {Seq{2}, Seq{3}}) {
+    other_->compact("db", floor, reader_.soon());
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(reader_.read({"k"}).floor, floor);
+  }
+}
+
 TEST_F(PostgresGets, see_that_commits_were_lost) {
   // As after the restore of a dump, or of a server that does not sync.
   Sql()("DELETE FROM " + schema_ + ".commits WHERE last_seq > 2");
@@ -468,16 +583,12 @@ TEST_F(PostgresGets, see_that_the_cluster_is_another_one) {
 }
 
 TEST_F(PostgresGets, are_answered_by_a_frozen_database_and_refused_by_one_that_has_moved) {
-  Fence fence;
-  fence.state = Fence::State::moved;
-  fence.token = 7;
-  fence.place = "elsewhere";
-  Fence frozen = fence;
-  frozen.state = Fence::State::frozen;
-  frozen.place.clear();
-  ASSERT_TRUE(other_->fence("db", {}, frozen, reader_.soon()));
+  Fence moved = frozen();
+  moved.state = Fence::State::moved;
+  moved.place = "elsewhere";
+  ASSERT_TRUE(other_->fence("db", {}, frozen(), reader_.soon()));
   EXPECT_EQ(reader_.value("k"), "4");
-  ASSERT_TRUE(other_->fence("db", frozen, fence, reader_.soon()));
+  ASSERT_TRUE(other_->fence("db", frozen(), moved, reader_.soon()));
   EXPECT_EQ(code_of([&] { reader_.value("k"); }), code_of([&] { reader_.position(); }));
   EXPECT_THROW(reader_.value("k"), Error);
 }

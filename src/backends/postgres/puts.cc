@@ -17,20 +17,16 @@ constexpr std::int64_t kUnchecked = -2;
 
 // Every expression costs when the statement starts, every further query more so: hence one text for each kind
 // of group, and bounds that are calculated here. The parts of a function are set up anew in each transaction,
-// which took a quarter of a small group's time. A group is written as a whole or not at all: whoever writes
-// reads in `f` how many entries were found, and nobody else writes while the lock is held. The number that
-// the session came to last bounds the search for the newest commit, which would look at all of a page of the
-// index otherwise.
+// which took a quarter of a small group's time. The number that the session came to last bounds the search
+// for the newest commit, which would look at all of a page of the index otherwise.
 constexpr const char* kHead = R"sql(
 WITH h AS MATERIALIZED (
-  SELECT d.history, g.last_seq AS seq, g.ordinal, g.log_rows, greatest($8::int8, g.time) AS t
-  FROM {s}.database d,
-       (SELECT c.last_seq, c.ordinal, c.time, c.log_rows, c.session, c.number FROM {s}.commits c
-        WHERE c.db = $1::int8 AND c.last_seq >= $12::int8 ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g
-  WHERE d.id = $1::int8 AND d.name = $2::text AND d.lineage = $3::text AND d.fence = 0
-    AND $4::int8 IN (0, d.history) AND g.session = $5::int8 AND g.number < $6::int8
-    AND g.time > $9::int8 AND g.time <= $10::int8
-    AND pg_postmaster_start_time() = $11::timestamptz
+  SELECT g.last_seq AS seq, g.ordinal, g.log_rows, greatest($7::int8, g.time) AS t
+  FROM (SELECT c.last_seq, c.ordinal, c.time, c.log_rows, c.session, c.number, c.epoch FROM {s}.commits c
+        WHERE c.db = $1::int8 AND c.last_seq >= $11::int8 ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g
+  WHERE g.epoch = $2::int8 AND g.session = $4::int8 AND g.number < $5::int8
+    AND g.time > $8::int8 AND g.time <= $9::int8
+    AND pg_postmaster_start_time() = $10::timestamptz
     AND current_setting('transaction_isolation') = 'read committed'
     AND current_setting('synchronous_commit') <> 'off'
     AND current_setting('search_path') = 'pg_catalog, pg_temp'),
@@ -39,54 +35,35 @@ WITH h AS MATERIALIZED (
 constexpr const char* kPutOne = R"sql(
 w AS (
   INSERT INTO {s}.entry AS e (db, key, version, expires, value)
-  SELECT $1::int8, $13::bytea, h.seq + 1, $15::int8, $14::bytea FROM h
+  SELECT $1::int8, $12::bytea, h.seq + 1, $14::int8, $13::bytea FROM h
   ON CONFLICT (db, key) DO UPDATE
   SET version = excluded.version, expires = excluded.expires, value = excluded.value)
 )sql";
 constexpr const char* kUpdateOne = R"sql(
 w AS (
-  UPDATE {s}.entry e SET version = h.seq + 1, expires = $15::int8, value = $14::bytea FROM h
-  WHERE e.db = $1::int8 AND e.key = $13::bytea AND e.version = $16::int8 AND (e.expires IS NULL OR e.expires > h.t)
+  UPDATE {s}.entry e SET version = h.seq + 1, expires = $14::int8, value = $13::bytea FROM h
+  WHERE e.db = $1::int8 AND e.key = $12::bytea AND e.version = $15::int8 AND (e.expires IS NULL OR e.expires > h.t)
   RETURNING h.*)
 )sql";
 constexpr const char* kPutMany = R"sql(
 w AS (
   INSERT INTO {s}.entry AS e (db, key, version, expires, value)
-  SELECT $1::int8, x.key, h.seq + x.n, nullif(($15::int8[])[x.n], -9223372036854775808), x.value
-  FROM h, unnest($13::bytea[], $14::bytea[]) WITH ORDINALITY AS x(key, value, n)
+  SELECT $1::int8, x.key, h.seq + x.n, nullif(($14::int8[])[x.n], -9223372036854775808), x.value
+  FROM h, unnest($12::bytea[], $13::bytea[]) WITH ORDINALITY AS x(key, value, n)
   ON CONFLICT (db, key) DO UPDATE
   SET version = excluded.version, expires = excluded.expires, value = excluded.value)
 )sql";
-// The places are one array, in the order of the keys: rows that are kept for later cost more, and those that
-// an update is joined with are copied as a whole.
-constexpr const char* kUpdateMany = R"sql(
-f AS MATERIALIZED (
-  SELECT h.*, ARRAY(SELECT l.place
-                    FROM unnest($13::bytea[], $17::int8[]) WITH ORDINALITY AS x(key, version, n)
-                    CROSS JOIN LATERAL (SELECT o.ctid AS place FROM {s}.entry o
-                                        WHERE o.db = $1::int8 AND o.key = x.key AND o.version = x.version
-                                          AND (o.expires IS NULL OR o.expires > h.t) LIMIT 1) l
-                    ORDER BY x.n) AS places
-  FROM h),
-w AS (
-  UPDATE {s}.entry e
-  SET version = x.seq + x.n, expires = nullif(($15::int8[])[x.n], -9223372036854775808), value = x.value
-  FROM (SELECT f.seq, y.value, y.place, y.n
-        FROM f, unnest($14::bytea[], f.places) WITH ORDINALITY AS y(value, place, n)
-        WHERE cardinality(f.places) = $16::int4 OFFSET 0) x
-  WHERE e.ctid = x.place)
-)sql";
 
 constexpr const char* kTail = R"sql(
-INSERT INTO {s}.commits(db, last_seq, ordinal, applied, time, session, number, hash, history, keys, log_rows)
-SELECT $1::int8, h.seq + {count}, h.ordinal + 1, {count}, h.t, $5::int8, $6::int8, $7::int8, h.history, {keys},
-       h.log_rows + {count} FROM {from}
-RETURNING history, last_seq - {count} AS seq
+INSERT INTO {s}.commits(db, last_seq, ordinal, applied, time, session, number, hash, history, keys, log_rows, epoch)
+SELECT $1::int8, h.seq + {count}, h.ordinal + 1, {count}, h.t, $4::int8, $5::int8, $6::int8, $3::int8, {keys},
+       h.log_rows + {count}, $2::int8 FROM {from}
+RETURNING last_seq - {count} AS seq
 )sql";
 
 std::string text_of(const char* writes, bool is_many, const std::string& from) {
-  std::string tail = replaced(kTail, "{count}", is_many ? "$16::int4" : "1");
-  tail = replaced(std::move(tail), "{keys}", is_many ? "$13::bytea[]" : "ARRAY[$13::bytea]");
+  std::string tail = replaced(kTail, "{count}", is_many ? "$15::int4" : "1");
+  tail = replaced(std::move(tail), "{keys}", is_many ? "$12::bytea[]" : "ARRAY[$12::bytea]");
   return std::string(kHead) + writes + replaced(std::move(tail), "{from}", from);
 }
 
@@ -138,24 +115,19 @@ PutArrays::PutArrays(const Group& group) : PutKinds(group) {
 DirectPuts::DirectPuts(const std::string& schema)
     : put_one_{schema + ".put_one", in_schema(text_of(kPutOne, false, "h"), schema)},
       update_one_{schema + ".update_one", in_schema(text_of(kUpdateOne, false, "w h"), schema)},
-      put_many_{schema + ".put_many", in_schema(text_of(kPutMany, true, "h"), schema)},
-      update_many_{
-          schema + ".update_many",
-          in_schema(text_of(kUpdateMany, true, "f h WHERE cardinality(h.places) = $16::int4"), schema)} {}
+      put_many_{schema + ".put_many", in_schema(text_of(kPutMany, true, "h"), schema)} {}
 
-std::optional<Call> DirectPuts::call_for(const Group& group, const PlaceIds& place,
-                                         const ServerFacts& facts) const {
+std::optional<Call> DirectPuts::call_for(const Group& group, const PlaceIds& place) const {
   const bool is_one = group.batches.size() == 1;
   const PutKinds kinds(group);
-  if (kinds.has_checks && !kinds.is_update) return std::nullopt;
-  const Statement& statement =
-      kinds.has_checks ? (is_one ? update_one_ : update_many_) : (is_one ? put_one_ : put_many_);
+  if (kinds.has_checks && !(is_one && kinds.is_update)) return std::nullopt;
+  const Statement& statement = kinds.has_checks ? update_one_ : is_one ? put_one_ : put_many_;
   Call call{&statement, {}};
   Parameters& out = call.parameters;
-  out.int8(place.database).bytes(group.database).bytes(facts.lineage).int8(group.history);
+  out.int8(place.database).int8(place.epoch).int8(place.history);
   out.int8(place.session).int8(group.number).int8(group.content_hash).int8(group.now_ms);
   // A session that was used within the hour is there.
-  out.int8(group.now_ms - limits::kSessionUntouchableMs).int8(latest_head(group)).int8(facts.started_us);
+  out.int8(group.now_ms - limits::kSessionUntouchableMs).int8(latest_head(group)).int8(place.started_us);
   out.int8(place.seq);
   if (is_one) {
     const Write& write = group.batches[0].writes[0];
@@ -168,7 +140,6 @@ std::optional<Call> DirectPuts::call_for(const Group& group, const PlaceIds& pla
   out.array(std::move(puts.key)).array(std::move(puts.value));
   puts.has_expires ? out.array(std::move(puts.expires)) : out.null();
   out.int4(static_cast<std::int32_t>(group.batches.size()));
-  if (puts.has_checks) out.array(std::move(puts.version));
   return call;
 }
 

@@ -53,20 +53,17 @@ std::string scan_text(bool reverse, ScanKind kind) {
                    order + " ROWS UNBOUNDED PRECEDING) AS running FROM (" + entries + ") e) x");
 }
 
-// What a get usually finds: an open database with the same id as last time, and no lower number. Its newest
-// commit is looked for from that number on, since without a bound a whole page of the index would be looked
-// at, and fewer columns have to be described. No row, or another fence, means that only the statement for any
-// database can tell.
+// What a get usually finds: the database's row is as it was last time, which the newest commit tells, so that
+// it need not be read. The newest commit is looked for from the last known number on, since without a bound a
+// whole page of the index would be looked at. No row means that only the statement for any database can tell.
 constexpr const char* kNear = R"sql(
-SELECT d.history, d.lineage, d.floor, d.fence, g.last_seq, g.time, pg_postmaster_start_time() AS started,
-       e.version, e.expires, e.value
-FROM {s}.database d
-CROSS JOIN (SELECT c.last_seq, c.time FROM {s}.commits c WHERE c.db = $3::int8 AND c.last_seq >= $4::int8
-            ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g
-LEFT JOIN {s}.entry e ON e.db = $3::int8 AND e.key = $2::bytea
-WHERE d.name = $1::text AND d.id = $3::int8
+SELECT g.last_seq, g.time, e.version, e.expires, e.value
+FROM (SELECT c.last_seq, c.time, c.epoch FROM {s}.commits c WHERE c.db = $2::int8 AND c.last_seq >= $3::int8
+      ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1) g
+LEFT JOIN {s}.entry e ON e.db = $2::int8 AND e.key = $1::bytea
+WHERE g.epoch = $4::int8 AND pg_postmaster_start_time() = $5::timestamptz
 )sql";
-constexpr int kNearColumnCount = 7;
+constexpr int kNearColumnCount = 2;
 
 constexpr const char* kGets = R"sql(
 SELECT x.n, x.version, x.expires, x.size, CASE WHEN x.running <= 9437184 THEN x.value END
@@ -151,6 +148,7 @@ bool is_lost(const Connection& connection, const Error& error) {
 
 Reader::Reader(Server& server, const std::string& schema)
     : server_(server),
+      schema_(schema),
       begin_{"begin", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
       end_{"end", "COMMIT"},
       head_{schema + ".head",
@@ -173,6 +171,7 @@ Reader::Reader(Server& server, const std::string& schema)
                             ") f"),
                   schema)},
       changes_{schema + ".changes", in_schema(with_head(kChanges), schema)},
+      lock_{"lock", "SELECT pg_advisory_xact_lock($1::int8)"},
       adopt_{schema + ".adopt",
              in_schema("UPDATE {s}.database SET history = CASE WHEN history = 0 THEN 0 ELSE $3::int8 END, "
                        "lineage = $2::text WHERE name = $1::text AND lineage <> $2::text",
@@ -197,21 +196,26 @@ Reader::Reader(Server& server, const std::string& schema)
 template <class Read>
 auto Reader::with_connection(Deadline deadline, const Read& read) {
   deadline = effective_deadline(*server_.environment().clock, deadline);
+  // A read that finds its connection closed is repeated, so most need not look first.
+  Pool::Look look = Pool::Look::never;
   while (true) {
-    const Pool::Lease connection = server_.readers().take(deadline);
+    const Pool::Lease connection = server_.readers().take(deadline, look);
     try {
       return read(*connection, deadline);
     } catch (const Error& error) {
       if (!is_lost(*connection, error) || server_.environment().clock->steady_now() >= deadline) throw;
     }
+    look = Pool::Look::first;
   }
 }
 
 void Reader::adopt(Connection& connection, View database, Deadline deadline) {
   std::uint64_t history = 0;
   while (history == 0) history = server_.environment().random->next();
-  connection.run(adopt_, Parameters().bytes(database).bytes(connection.facts().lineage).int8(history),
-                 deadline);
+  std::vector<Call> calls;
+  calls.push_back({&lock_, Parameters().int8(lock_number("commit", schema_, database))});
+  calls.push_back({&adopt_, Parameters().bytes(database).bytes(connection.facts().lineage).int8(history)});
+  connection.run(calls, deadline);
 }
 
 ReadAnswer Reader::read(View database, const ReadRequest& request) {
@@ -280,7 +284,7 @@ ReadAnswer Reader::read_once(Connection& connection, View database, const ReadRe
   return answer;
 }
 
-std::optional<Reader::Place> Reader::place_of(View database) {
+std::optional<HeadRow> Reader::place_of(View database) {
   const std::lock_guard lock(mutex_);
   const auto found = places_.find(database);
   if (found == places_.end()) return std::nullopt;
@@ -288,36 +292,30 @@ std::optional<Reader::Place> Reader::place_of(View database) {
 }
 
 void Reader::remember(View database, const HeadRow& row) {
+  const bool is_near = row.head.seq > 0 && row.head.fence.state == Fence::State::open;
   const std::lock_guard lock(mutex_);
   const auto found = places_.find(database);
-  if (row.head.seq == 0) {
-    if (found != places_.end()) places_.erase(found);
-  } else if (found != places_.end()) {
-    found->second = {row.id, row.head.seq};
-  } else {
+  if (found != places_.end()) {
+    is_near ? void(found->second = row) : void(places_.erase(found));
+  } else if (is_near) {
     if (places_.size() >= kMostPlaces) places_.clear();
-    places_.emplace(database, Place{row.id, row.head.seq});
+    places_.emplace(database, row);
   }
 }
 
 std::optional<HeadRow> Reader::read_near(Connection& connection, View database, View key, Deadline deadline,
                                          Rows& rows) {
-  const std::optional<Place> place = place_of(database);
-  if (!place) return std::nullopt;
+  std::optional<HeadRow> row = place_of(database);
+  if (!row || row->server_started_us != connection.facts().started_us) return std::nullopt;
   Parameters parameters;
-  parameters.bytes(database).bytes(key).int8(place->id).int8(place->seq);
+  parameters.bytes(key).int8(row->id).int8(row->head.seq).int8(row->epoch).int8(row->server_started_us);
   rows = connection.run(near_, std::move(parameters), deadline);
-  if (rows.size() == 0 || rows.int4(0, 3) != static_cast<std::int32_t>(Fence::State::open))
-    return std::nullopt;
-  HeadRow row;
-  row.id = place->id;
-  row.head.history = static_cast<std::uint64_t>(rows.int8(0, 0));
-  row.lineage = std::string(rows.bytes(0, 1));
-  row.head.floor = static_cast<Seq>(rows.int8(0, 2));
-  row.head.seq = static_cast<Seq>(rows.int8(0, 4));
-  row.head.time_ms = rows.int8(0, 5);
-  row.server_started_us = rows.int8(0, 6);
-  if (row.head.seq != place->seq) remember(database, row);
+  if (rows.size() == 0) return std::nullopt;
+  const auto seq = static_cast<Seq>(rows.int8(0, 0));
+  const bool is_same = seq == row->head.seq;
+  row->head.seq = seq;
+  row->head.time_ms = rows.int8(0, 1);
+  if (!is_same) remember(database, *row);
   return row;
 }
 
@@ -325,19 +323,18 @@ std::optional<ReadAnswer> Reader::read_one(Connection& connection, View database
                                            Deadline deadline) {
   const View key = request.gets.front();
   Rows rows;
-  std::optional<HeadRow> near = read_near(connection, database, key, deadline, rows);
-  const int entry_column = near ? kNearColumnCount : kHeadColumnCount;
-  if (!near) {
+  std::optional<HeadRow> row = read_near(connection, database, key, deadline, rows);
+  const int entry_column = row ? kNearColumnCount : kHeadColumnCount;
+  if (!row) {
     rows = connection.run(one_, Parameters().bytes(database).bytes(key), deadline);
-    near = head_row(rows, 0, 0);
-    remember(database, *near);
+    row = head_row(rows, 0, 0);
+    if (is_of_another_past(*row, connection)) return std::nullopt;
+    remember(database, *row);
   }
-  const HeadRow& row = *near;
-  if (is_of_another_past(row, connection)) return std::nullopt;
   ReadAnswer answer;
-  answer.time_ms = admit_read(database, row.head, request);
-  answer.at = row.head.position();
-  answer.floor = row.head.floor;
+  answer.time_ms = admit_read(database, row->head, request);
+  answer.at = row->head.position();
+  answer.floor = row->head.floor;
   std::optional<Entry>& entry = answer.gets.emplace_back();
   if (rows.size() == 0 || rows.is_null(0, entry_column)) return answer;
   const std::optional<UnixMs> expires_at_ms = rows.maybe_int8(0, entry_column + 1);

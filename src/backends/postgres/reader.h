@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "backends/postgres/head_row.h"
@@ -42,8 +43,8 @@ class Reader {
                        std::size_t values);
   std::optional<ReadAnswer> read_one(Connection& connection, View database, const ReadRequest& request,
                                      Deadline deadline);
-  /// The head of kNear, whose entry is behind it in `rows`. Nothing if it is not known what to look for, or
-  /// if the database is not what it was when it was read last.
+  /// The head, with the entry behind it in `rows`, whose columns begin with the newest commit's. Nothing if
+  /// it is not known what to look for, or if the database's row is not what it was when it was read last.
   std::optional<HeadRow> read_near(Connection& connection, View database, View key, Deadline deadline,
                                    Rows& rows);
   /// Nothing if a value was not sent since it is larger than most.
@@ -54,20 +55,17 @@ class Reader {
   Changes changes_once(Connection& connection, View database, const ChangesRequest& request,
                        Deadline deadline);
 
-  /// What a database is called in the tables, and the number of a commit that it has or had.
-  struct Place {
-    std::int64_t id = 0;
-    Seq seq = 0;
-  };
-  std::optional<Place> place_of(View database);
+  /// The row of an open database as it was read last, and a commit that it has or had.
+  std::optional<HeadRow> place_of(View database);
   void remember(View database, const HeadRow& row);
 
   Server& server_;
-  const Statement begin_, end_, head_, one_, near_, gets_, checks_, changes_, adopt_, expired_, databases_,
-      heads_;
+  const std::string schema_;
+  const Statement begin_, end_, head_, one_, near_, gets_, checks_, changes_, lock_, adopt_, expired_,
+      databases_, heads_;
   const Scans scans_;
   std::mutex mutex_;
-  std::map<Bytes, Place, std::less<>> places_;
+  std::map<Bytes, HeadRow, std::less<>> places_;
 };
 
 }  // namespace holdfast::postgres

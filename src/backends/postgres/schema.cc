@@ -88,11 +88,35 @@ SELECT d.name AS database, {s}.readable_text(e.key) AS key, {s}.readable_text(e.
 FROM {s}.entry e JOIN {s}.database d ON d.id = e.db;
 )sql";
 
+// The newest commit says which state of the database's row counted when it was written: who knows what the
+// row said in that state need not look at it. Whatever changes the row raises its epoch and that of the
+// newest commit, and a row that goes leaves 0 there, which no row has. The ids of dropped databases are never
+// used again, and their commits are freed from the oldest on.
+constexpr const char* kEpochs = R"sql(
+ALTER TABLE {s}.database ADD COLUMN epoch bigint NOT NULL DEFAULT 1;
+ALTER TABLE {s}.commits ADD COLUMN epoch bigint NOT NULL DEFAULT 0;
+CREATE FUNCTION {s}.raise_epoch() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off AS $body$
+BEGIN
+  UPDATE {s}.commits SET epoch = CASE WHEN TG_OP = 'UPDATE' THEN OLD.epoch + 1 ELSE 0 END
+  WHERE ctid = (SELECT c.ctid FROM {s}.commits c WHERE c.db = OLD.id ORDER BY c.last_seq DESC, c.ordinal DESC LIMIT 1);
+  IF TG_OP = 'DELETE' THEN
+    RETURN OLD;
+  END IF;
+  NEW.epoch := OLD.epoch + 1;
+  RETURN NEW;
+END
+$body$;
+CREATE TRIGGER raise_epoch BEFORE UPDATE OR DELETE ON {s}.database
+FOR EACH ROW EXECUTE FUNCTION {s}.raise_epoch();
+UPDATE {s}.database SET epoch = epoch;
+)sql";
+
 /// What the step from layout i to layout i + 1 does to the tables. The functions are made anew after any
 /// step: nothing but their text says what they were.
-const std::array<const char*, kLayoutVersion> kSteps = {kTables, ""};
+const std::array<const char*, kLayoutVersion> kSteps = {kTables, "", kEpochs};
 
-// Those that the view needs are left: they belong to the tables.
+// Those that the view and the trigger need are left: they belong to the tables.
 constexpr const char* kDropFunctions = R"sql(
 DO $body$
 DECLARE

@@ -10,7 +10,7 @@ namespace holdfast::postgres {
 
 /// The newest layout that this library knows. To be raised with every change of a table or of a function: a
 /// schema that has this number is taken as it is.
-inline constexpr int kLayoutVersion = 2;
+inline constexpr int kLayoutVersion = 3;
 
 /// Brings the schema to kLayoutVersion in one transaction; processes that start at once do it one after
 /// another, and the later ones find it done. A schema that is current needs no right to change it.
