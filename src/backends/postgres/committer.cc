@@ -146,7 +146,7 @@ Committer::Committer(Server& server, std::string schema)
       schema_(std::move(schema)),
       lock_{"lock", "SELECT pg_advisory_xact_lock($1::int8)"},
       commit_(call_of("SELECT * FROM ", "commit_group", kParameters, schema_)),
-      puts_(call_of("SELECT ", "commit_puts", kPutsParameters, schema_)),
+      puts_(call_of("SELECT ", "put_group", kPutsParameters, schema_)),
       direct_(schema_) {}
 
 bool Committer::commit(std::span<Group> groups) {
@@ -251,38 +251,39 @@ Committer::Pending Committer::commit_once(Connection& connection, const Pending&
   return left;
 }
 
-std::optional<Committer::Place> Committer::place_of(const Group& group) {
+template <class Use>
+void Committer::with_place(const Group& group, const Use& use) {
   const std::lock_guard lock(mutex_);
   const auto found = places_.find({group.database, group.session});
-  if (found == places_.end()) return std::nullopt;
-  Place& place = found->second;
-  if (place.detour > 0) {
-    --place.detour;
-    return std::nullopt;
-  }
-  const Place taken = place;
-  if (place.no_direct > 0) --place.no_direct;
+  if (found != places_.end()) use(found->second);
+}
+
+std::optional<Committer::Place> Committer::place_of(const Group& group) {
+  std::optional<Place> taken;
+  with_place(group, [&](Place& place) {
+    if (place.detour > 0) {
+      --place.detour;
+      return;
+    }
+    taken = place;
+    if (place.no_direct > 0) --place.no_direct;
+  });
   return taken;
+}
+
+void Committer::note_seq(const Group& group) {
+  with_place(group, [&](Place& place) { place.ids.seq = group.at.seq; });
+}
+
+void Committer::note_detour(const Group& group) {
+  const bool has_failed = std::any_of(group.outcomes.begin(), group.outcomes.end(),
+                                      [](const Outcome& outcome) { return !outcome.committed(); });
+  with_place(group, [&](Place& place) { (has_failed ? place.detour : place.no_direct) = kDetour; });
 }
 
 void Committer::forget(const Group& group) {
   const std::lock_guard lock(mutex_);
   places_.erase({group.database, group.session});
-}
-
-void Committer::note_seq(const Group& group) {
-  const std::lock_guard lock(mutex_);
-  const auto found = places_.find({group.database, group.session});
-  if (found != places_.end()) found->second.ids.seq = group.at.seq;
-}
-
-void Committer::note_detour(const Group& group) {
-  const std::lock_guard lock(mutex_);
-  const auto found = places_.find({group.database, group.session});
-  if (found == places_.end()) return;
-  const bool has_failed = std::any_of(group.outcomes.begin(), group.outcomes.end(),
-                                      [](const Outcome& outcome) { return !outcome.committed(); });
-  (has_failed ? found->second.detour : found->second.no_direct) = kDetour;
 }
 
 void Committer::remember(const Group& group, const PlaceIds& ids) {

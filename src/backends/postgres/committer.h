@@ -1,5 +1,5 @@
 // Commits: the groups of a call go down together, in one round trip and one transaction. Each is one call of
-// one of the schema's functions: commit_puts does what most groups are, commit_group everything. The first
+// one of the schema's functions: put_group does what most groups are, commit_group everything. The first
 // one, whose lock is waited for, may need no function (puts.h). What these have left alone commit_group does
 // in another round.
 #pragma once
@@ -53,6 +53,9 @@ class Committer {
   Call puts_call(const Group& group, const PlaceIds& place, bool waits) const;
   /// Takes over what commit_group has answered.
   void take_answer(Group& group, const Rows& rows, const ServerFacts& facts, bool& has_written);
+  /// Calls `use(place)` under the lock, if the group's place is known.
+  template <class Use>
+  void with_place(const Group& group, const Use& use);
   /// Nothing if it is not known, or not to be used for this group.
   std::optional<Place> place_of(const Group& group);
   void remember(const Group& group, const PlaceIds& ids);

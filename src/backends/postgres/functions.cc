@@ -239,7 +239,7 @@ $body$;
 // 1 the lock is held and p_wait is false, 4 another server, 5 not as expected, 6 a check does not hold. One
 // number, since a row of several would cost several microseconds.
 constexpr const char* kCommitPuts = R"sql(
-CREATE FUNCTION {s}.commit_puts(
+CREATE FUNCTION {s}.put_group(
   p_lock bigint, p_wait boolean, p_started timestamptz, p_db bigint, p_epoch bigint, p_history bigint, p_near bigint,
   p_session bigint, p_number bigint, p_hash bigint, p_now bigint, p_skew bigint, p_count integer,
   p_keys bytea[], p_values bytea[], p_expires bigint[], p_versions bigint[], p_updates boolean,

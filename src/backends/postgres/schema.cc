@@ -116,7 +116,8 @@ UPDATE {s}.database SET epoch = epoch;
 /// step: nothing but their text says what they were.
 const std::array<const char*, kLayoutVersion> kSteps = {kTables, "", kEpochs};
 
-// Those that the view and the trigger need are left: they belong to the tables.
+// Those that the view and the trigger need are left: they belong to the tables. Up to layout 2 there was
+// commit_puts.
 constexpr const char* kDropFunctions = R"sql(
 DO $body$
 DECLARE
@@ -124,7 +125,7 @@ DECLARE
 BEGIN
   FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_proc p
            WHERE p.pronamespace = '{s}'::regnamespace AND p.proname IN (
-             'evict_sessions', 'commit_group', 'commit_puts', 'trim_commits', 'expire_sessions') LOOP
+             'evict_sessions', 'commit_group', 'commit_puts', 'put_group', 'trim_commits', 'expire_sessions') LOOP
     EXECUTE 'DROP FUNCTION ' || f.signature;
   END LOOP;
 END
