@@ -231,7 +231,7 @@ $body$;
 
 // Most groups by far: each batch puts one key, all keys differ, and a batch checks its own key or nothing.
 // Whoever calls knows from commit_group the ids of database and session, the epoch in which the database was
-// open and had p_history, and the number of some commit, behind which the newest is looked for; entries are
+// open and had p_history, and the number of some commit, from which on the newest is looked for; entries are
 // found and written in one go, which a check that does not hold takes back. Whatever is not as expected (an
 // epoch, a number that is not the next, a check that does not hold) is left to commit_group, without any
 // effect. An element of p_versions: what the entry must have, 0 for none, -2 for no check; null if there are

@@ -1,6 +1,8 @@
 // What is particular to PostgreSQL; the contract itself is proved by the conformance suite.
 #include <sys/wait.h>
 
+#include <iomanip>
+#include <sstream>
 #include <thread>
 
 #include "backends/postgres/schema.h"
@@ -464,6 +466,34 @@ TEST_F(PostgresPuts, count_again_when_the_database_was_opened_again) {
   }
 }
 
+TEST_F(PostgresPuts, adopt_a_database_that_comes_from_another_cluster) {
+  const Sql sql;
+  const std::uint64_t before = client_.position().history;
+  Group group = client_.group({{{}, {Write::put("k", "new")}}});
+  // Whoever names no history takes what is there, under a new one.
+  sql("UPDATE " + schema_ + ".database SET lineage = 'another cluster'");
+  group.history = 0;
+  backend_->commit({&group, 1});
+  ASSERT_FALSE(group.error) << group.error->what();
+  EXPECT_NE(group.at.history, before);
+  EXPECT_EQ(client_.position(), group.at);
+  EXPECT_EQ(client_.value("k"), "new");
+  EXPECT_EQ(sql("SELECT count(*) FROM " + schema_ + ".database d WHERE d.epoch = (SELECT c.epoch FROM " +
+                schema_ + ".commits c ORDER BY c.last_seq DESC LIMIT 1)"),
+            std::vector<std::string>{"1"});
+}
+
+TEST_F(PostgresPuts, of_a_session_that_may_have_been_given_up_make_a_record_of_it_again) {
+  const Sql sql;
+  for (int i = 0; i < 20; ++i) client_.put("k", "v");
+  sql("DELETE FROM " + schema_ + ".session");
+  sql("UPDATE " + schema_ + ".commits SET time = time - " + std::to_string(limits::kSessionUntouchableMs));
+  EXPECT_FALSE(client_.put("k", "new").error);
+  EXPECT_EQ(sql("SELECT count(*) FROM " + schema_ + ".commits c JOIN " + schema_ +
+                ".session o ON o.id = c.session WHERE c.last_seq = 22"),
+            std::vector<std::string>{"1"});
+}
+
 TEST_F(PostgresPuts, are_refused_from_a_clock_that_is_too_far_behind) {
   Group group = client_.group({{{}, {Write::put("k", "new")}}});
   group.now_ms -= group.clock_skew_limit_ms + 60'000;
@@ -613,6 +643,17 @@ TEST_F(PostgresGets, see_that_the_log_was_trimmed) {
   }
 }
 
+TEST_F(PostgresGets, are_of_a_trimmed_log_of_which_the_newest_of_each_session_are_left_without_keys) {
+  TestClient third(*other_, environment(), "db", 3);
+  for (const char* value : {"5", "6"}) third.put("k", value);
+  elsewhere_.put("k", "7");
+  other_->compact("db", 7, reader_.soon());
+  EXPECT_EQ(reader_.value("k"), "7");
+  EXPECT_EQ(Sql()("SELECT last_seq || ' ' || coalesce(cardinality(keys), 0) FROM " + schema_ +
+                  ".commits ORDER BY last_seq"),
+            (std::vector<std::string>{"6 0", "7 1"}));
+}
+
 TEST_F(PostgresGets, see_that_commits_were_lost) {
   // As after the restore of a dump, or of a server that does not sync.
   Sql()("DELETE FROM " + schema_ + ".commits WHERE last_seq > 2");
@@ -656,6 +697,69 @@ TEST(PostgresBackend, scans_large_values_beside_small_ones) {
     ASSERT_EQ(page.entries.size(), 3u);
     EXPECT_EQ(page.entries[1].value, large);
     EXPECT_FALSE(page.more);
+  }
+}
+
+TEST(PostgresBackend, gives_up_the_sessions_that_were_used_least_recently_but_none_of_the_last_hour) {
+  const std::string schema = unique_name();
+  const auto backend = open_store(schema);
+  const Sql sql;
+  const UnixMs now_ms = environment().clock->now_ms();
+  for (const bool are_old : {false, true}) {
+    const std::string name = are_old ? "old" : "recent";
+    const UnixMs last_ms = now_ms - (are_old ? limits::kSessionUntouchableMs + 60'000 : 60'000);
+    TestClient(*backend, environment(), name).put("k", "v");
+    // One millisecond after another, the last of them the oldest.
+    const std::string others = std::to_string(limits::kSessions + 1);
+    sql("WITH added AS (INSERT INTO " + schema +
+        ".session(db, session) SELECT d.id, decode(lpad(to_hex(1000 + n), 32, "
+        "'0'), 'hex') FROM " +
+        schema + ".database d, generate_series(1, " + others + ") n WHERE d.name = '" + name +
+        "' ORDER BY n RETURNING id, db) INSERT INTO " + schema +
+        ".commits(db, last_seq, ordinal, applied, time, session, "
+        "number, hash, history, log_rows) SELECT a.db, 1, -n, 0, " +
+        std::to_string(last_ms) +
+        " - n, a.id, 1, 1, "
+        "1, 0 FROM (SELECT id, db, row_number() OVER (ORDER BY id) AS n FROM added) a");
+    TestClient(*backend, environment(), name, 2).put("k", "v");
+    const std::vector<std::string> left =
+        sql("SELECT count(*) || ' ' || max(encode(o.session, 'hex')) FROM " + schema + ".session o JOIN " +
+            schema + ".database d ON d.id = o.db WHERE d.name = '" + name +
+            "' AND o.session NOT IN (SELECT decode(lpad(to_hex(n) "
+            "|| lpad(to_hex(n), 16, '0'), 32, '0'), 'hex') FROM generate_series(1, 2) n)");
+    const std::size_t kept = are_old ? limits::kSessions - 2 : limits::kSessions + 1;
+    std::ostringstream last;
+    last << kept << ' ' << std::setfill('0') << std::setw(32) << std::hex << 1000 + kept;
+    EXPECT_EQ(left, std::vector<std::string>{last.str()});
+  }
+}
+
+TEST(PostgresBackend, commits_on_the_server_that_was_meant_and_under_read_committed_only) {
+  // A pooler may lead to another server, and the settings of a connection need not come through it.
+  const std::string schema = unique_name();
+  open_store(schema);
+  const Sql sql;
+  const auto call = [&](const std::string& function, int parameters, int started_at,
+                        const std::string& started) {
+    std::string text = schema + "." + function + "(";
+    for (int i = 1; i <= parameters; ++i) text += (i > 1 ? ", " : "") + (i == started_at ? started : "NULL");
+    return text + ")";
+  };
+  const auto put_group = [&](const std::string& started) {
+    return "SELECT " + call("put_group", 18, 3, started);
+  };
+  const auto commit_group = [&](const std::string& started) { return call("commit_group", 37, 37, started); };
+  const std::string here = "pg_postmaster_start_time()", elsewhere = "to_timestamp(0)";
+  EXPECT_EQ(sql(put_group(elsewhere)), std::vector<std::string>{"-4"});
+  EXPECT_EQ(sql("SELECT status FROM " + commit_group(elsewhere)), std::vector<std::string>{"4"});
+  EXPECT_NE(sql("SET search_path = pg_catalog, pg_temp; " + put_group(here)), std::vector<std::string>{"-5"});
+  for (const char* level : {"REPEATABLE READ", "SERIALIZABLE"}) {
+    sql("BEGIN ISOLATION LEVEL " + std::string(level));
+    EXPECT_EQ(sql(put_group(here)), std::vector<std::string>{"-5"});
+    sql("DO $body$ BEGIN PERFORM " + commit_group(here) +
+        "; RAISE EXCEPTION 'it was not refused'; EXCEPTION WHEN active_sql_transaction THEN NULL; END "
+        "$body$");
+    sql("ROLLBACK");
   }
 }
 

@@ -292,12 +292,13 @@ std::optional<HeadRow> Reader::place_of(View database) {
 }
 
 void Reader::remember(View database, const HeadRow& row) {
-  const bool is_near = row.head.seq > 0 && row.head.fence.state == Fence::State::open;
   const std::lock_guard lock(mutex_);
   const auto found = places_.find(database);
-  if (found != places_.end()) {
-    is_near ? void(found->second = row) : void(places_.erase(found));
-  } else if (is_near) {
+  if (row.head.seq == 0 || row.head.fence.state != Fence::State::open) {
+    if (found != places_.end()) places_.erase(found);
+  } else if (found != places_.end()) {
+    found->second = row;
+  } else {
     if (places_.size() >= kMostPlaces) places_.clear();
     places_.emplace(database, row);
   }
