@@ -439,6 +439,21 @@ TEST_F(PostgresPuts, are_refused_by_a_database_that_was_dropped_and_made_again) 
   EXPECT_EQ(client_.value("k"), "other");
 }
 
+TEST_F(PostgresPuts, of_another_history_than_the_one_that_the_session_goes_on_in_are_refused) {
+  for (const std::size_t batches : {1u, 2u}) {
+    std::vector<Batch> all = {{{}, {Write::put("k", "late")}}};
+    if (batches == 2) all.push_back({{Check::absent("fresh")}, {Write::put("fresh", "late")}});
+    Group late = client_.group(std::move(all));
+    late.number += 100;
+    client_.drop();
+    for (const char* value : {"1", "2"}) EXPECT_FALSE(client_.put("k", value).error);
+    backend_->commit({&late, 1});
+    ASSERT_TRUE(late.error);
+    EXPECT_EQ(late.error->code(), Code::history_changed);
+    EXPECT_EQ(client_.value("k"), "2");
+  }
+}
+
 TEST_F(PostgresPuts, are_refused_by_a_database_that_was_frozen) {
   const Group group = put_after([&] { EXPECT_TRUE(other_->fence("db", {}, frozen(), client_.soon())); });
   ASSERT_TRUE(group.error);
